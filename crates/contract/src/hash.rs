@@ -1,0 +1,133 @@
+//! What a claim's evidence is pinned to: digests over canonical JSON (RFC 8785).
+//!
+//! The claim hash covers what is measured and by which test; evidence for another one counts for nothing. The
+//! statement hash covers the words around it; a change there is worth a warning.
+
+use crate::binding::shorthand::ShorthandError;
+use crate::schema::{Falsifier, Tests};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+/// A SHA-256 digest, written `sha256:` and 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+/// A text that is no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no digest (accepted: sha256: and 64 lower-case hexadecimal digits)")]
+pub struct DigestError(pub String);
+
+impl Digest {
+    /// The digest of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Read the written form.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(text: &str) -> Result<Self, DigestError> {
+        let fail = || DigestError(text.to_owned());
+        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64).ok_or_else(fail)?;
+        let nibble = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            let (high, low) = nibble(pair[0]).zip(nibble(pair[1])).ok_or_else(fail)?;
+            *byte = high << 4 | low;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+/// A falsifier that has no hash.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// Its binding is no binding. A loaded contract holds none of these.
+    #[error("the test of the falsifier: {0}")]
+    Binding(#[from] ShorthandError),
+    /// It holds a number that JSON has no form for.
+    #[error("the claim has no canonical form: {0}")]
+    Canonical(#[from] serde_json::Error),
+}
+
+/// The hash of what is measured: id, claim, and binding without its timeout.
+///
+/// # Errors
+/// When the binding's shorthand is none, or a number is not finite.
+pub fn claim(falsifier: &Falsifier) -> Result<Digest, HashError> {
+    let mut value = json!({ "id": falsifier.id, "claim": falsifier.claim });
+    if let Some(tests) = &falsifier.test {
+        let mut tests = tests.bindings()?;
+        tests.iter_mut().for_each(|test| test.timeout_s = None);
+        value["test"] = serde_json::to_value(tests)?;
+    }
+    if let Some(command) = &falsifier.command {
+        value["command"] = json!({ "argv": command.argv, "exit": command.exit, "needs": command.needs });
+    }
+    if let Some(review) = &falsifier.review {
+        value["review"] = json!({ "question": review.question });
+    }
+    canonical(&value)
+}
+
+/// The hash of the words around the claim: rule, prediction, where to look when it fails.
+///
+/// # Errors
+/// Never for a loaded contract.
+pub fn statement(falsifier: &Falsifier) -> Result<Digest, HashError> {
+    let Falsifier { rule, prediction, if_fails, .. } = falsifier;
+    canonical(&json!({ "rule": rule, "prediction": prediction, "if_fails": if_fails }))
+}
+
+fn canonical(value: &Value) -> Result<Digest, HashError> {
+    Ok(Digest::of(&serde_json_canonicalizer::to_vec(value)?))
+}
+
+impl Tests {
+    /// All bindings in the long form.
+    ///
+    /// # Errors
+    /// When the shorthand is none.
+    pub fn bindings(&self) -> Result<Vec<crate::binding::TestBinding>, ShorthandError> {
+        match self {
+            Self::Shorthand(text) => Ok(vec![crate::binding::shorthand::parse(text)?]),
+            Self::One(test) => Ok(vec![(**test).clone()]),
+            Self::Many(tests) => Ok(tests.clone()),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+use falsify::falsifier;
+
+#[falsifier("FALSIFY-CLAIM-003")]
+struct Test;
+
+fn main() {}

@@ -1,0 +1,6 @@
+use falsify::falsifier;
+
+#[falsifier("FALSIFY-CLAIM-O03")]
+fn test() {}
+
+fn main() {}

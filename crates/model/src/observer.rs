@@ -1,0 +1,208 @@
+//! Watching and changing a pass without knowing its backend: the [`Tap`] of everything that is not performance.
+//!
+//! An [`Observer`] is asked which sites it wants, sees their values where they are made, and may overwrite them. What it
+//! does with them (store, compare, force, stop) is its own affair; the pass refuses to know.
+
+use crate::backend::{Backend, Cols, Routes, Rows};
+use crate::stage::{Site, Stage};
+use crate::tap::{Stop, Tap};
+use fault::fault;
+
+/// Watches passes.
+pub trait Observer {
+    /// A pass over these rows begins.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the pass before it begins.
+    fn begin(&mut self, rows: &Rows) -> Result<(), Stop> {
+        let _ = rows;
+        Ok(())
+    }
+
+    /// Whether the value at a site is wanted. Derived stages are computed only if so.
+    fn wants(&self, site: Site) -> bool;
+
+    /// A wanted value was made: `[rows of the plane, width]`, row by row. At expert stages a position has as many
+    /// consecutive rows as it has experts, best first.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the pass; why is for the observer to keep.
+    fn value(&mut self, site: Site, value: &mut dyn Value) -> Result<(), Stop>;
+
+    /// The router of a layer decided; called when [`Stage::MoeRouter`] or [`Stage::MoeRouterIndices`] of the layer is
+    /// wanted.
+    ///
+    /// # Errors
+    /// As [`Observer::value`].
+    fn route(&mut self, layer: usize, route: &mut dyn RouteValue) -> Result<(), Stop> {
+        let _ = (layer, route);
+        Ok(())
+    }
+}
+
+/// Two observers of the same passes: the second sees what the first left.
+pub struct Both<'a>(pub &'a mut dyn Observer, pub &'a mut dyn Observer);
+
+impl Observer for Both<'_> {
+    fn begin(&mut self, rows: &Rows) -> Result<(), Stop> {
+        self.0.begin(rows)?;
+        self.1.begin(rows)
+    }
+    fn wants(&self, site: Site) -> bool {
+        self.0.wants(site) || self.1.wants(site)
+    }
+    fn value(&mut self, site: Site, value: &mut dyn Value) -> Result<(), Stop> {
+        for observer in [&mut *self.0, &mut *self.1] {
+            if observer.wants(site) {
+                observer.value(site, value)?;
+            }
+        }
+        Ok(())
+    }
+    fn route(&mut self, layer: usize, route: &mut dyn RouteValue) -> Result<(), Stop> {
+        for observer in [&mut *self.0, &mut *self.1] {
+            if wants_route(observer, layer) {
+                observer.route(layer, route)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an observer wants anything of a router's decision.
+fn wants_route(observer: &dyn Observer, layer: usize) -> bool {
+    let wants = |stage| observer.wants(Site { layer: Some(layer), stage });
+    wants(Stage::MoeRouter) || wants(Stage::MoeRouterIndices)
+}
+
+/// A value on its backend.
+pub trait Value {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the backend fails; pass the [`Stop`] on.
+    fn read(&mut self) -> Result<Vec<f32>, Stop>;
+    /// Overwrites it: everything after uses the new value.
+    ///
+    /// # Errors
+    /// When the length is not that of the value, or the backend fails; pass the [`Stop`] on.
+    fn write(&mut self, values: &[f32]) -> Result<(), Stop>;
+}
+
+/// A router's decision on its backend.
+pub trait RouteValue {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the backend fails; pass the [`Stop`] on.
+    fn read(&mut self) -> Result<Routes, Stop>;
+    /// Overwrites it: the experts and weights given are used.
+    ///
+    /// # Errors
+    /// When the shape differs, or the backend fails; pass the [`Stop`] on.
+    fn write(&mut self, routes: &Routes) -> Result<(), Stop>;
+}
+
+/// The tap that asks an observer.
+pub(crate) struct Watch<'a, B: Backend> {
+    observer: &'a mut dyn Observer,
+    layer: usize,
+    /// What the backend reported while the observer was reading or writing.
+    failed: Option<B::Err>,
+    /// The observer ended the pass.
+    stopped: bool,
+}
+
+impl<'a, B: Backend> Watch<'a, B> {
+    pub(crate) fn new(observer: &'a mut dyn Observer) -> Self {
+        Self { observer, layer: 0, failed: None, stopped: false }
+    }
+
+    fn site(&self, stage: Stage) -> Site {
+        let layer = stage.row().scope.in_layers().then_some(self.layer);
+        Site { layer, stage }
+    }
+
+    /// What ends the pass: the backend's own error if there was one.
+    fn end(&mut self, stop: Stop) -> B::Err {
+        self.failed.take().unwrap_or_else(|| {
+            self.stopped = true;
+            stop.into()
+        })
+    }
+
+    /// Whether it was the observer that ended the pass.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped
+    }
+}
+
+impl<B: Backend> Tap<B> for Watch<'_, B> {
+    fn layer(&mut self, layer: usize) {
+        self.layer = layer;
+    }
+
+    fn wants(&self, stage: Stage) -> bool {
+        self.observer.wants(self.site(stage))
+    }
+
+    fn at(&mut self, be: &mut B, stage: Stage, x: &mut B::Act, cols: Cols) -> Result<(), B::Err> {
+        let site = self.site(stage);
+        if !self.observer.wants(site) {
+            return Ok(());
+        }
+        let mut seen = Seen { be, x, cols, failed: &mut self.failed };
+        let result = self.observer.value(site, &mut seen);
+        if fault!("tap-perturbs") {
+            // What a tap does that hands back the values it read in another precision.
+            let _ = seen.read().and_then(|v| seen.write(&v.iter().map(|x| x.next_up()).collect::<Vec<_>>()));
+        }
+        result.map_err(|stop| self.end(stop))
+    }
+
+    fn route(&mut self, be: &mut B, route: &mut B::Route) -> Result<(), B::Err> {
+        if !wants_route(self.observer, self.layer) {
+            return Ok(());
+        }
+        let mut seen = Decided { be, route, failed: &mut self.failed };
+        self.observer.route(self.layer, &mut seen).map_err(|stop| self.end(stop))
+    }
+}
+
+struct Seen<'a, B: Backend> {
+    be: &'a mut B,
+    x: &'a mut B::Act,
+    cols: Cols,
+    failed: &'a mut Option<B::Err>,
+}
+
+impl<B: Backend> Value for Seen<'_, B> {
+    fn read(&mut self) -> Result<Vec<f32>, Stop> {
+        keep(self.be.read(self.x, self.cols), self.failed)
+    }
+    fn write(&mut self, values: &[f32]) -> Result<(), Stop> {
+        keep(self.be.write(self.x, self.cols, values), self.failed)
+    }
+}
+
+struct Decided<'a, B: Backend> {
+    be: &'a mut B,
+    route: &'a mut B::Route,
+    failed: &'a mut Option<B::Err>,
+}
+
+impl<B: Backend> RouteValue for Decided<'_, B> {
+    fn read(&mut self) -> Result<Routes, Stop> {
+        keep(self.be.read_route(self.route), self.failed)
+    }
+    fn write(&mut self, routes: &Routes) -> Result<(), Stop> {
+        keep(self.be.write_route(self.route, routes), self.failed)
+    }
+}
+
+fn keep<T, E>(result: Result<T, E>, failed: &mut Option<E>) -> Result<T, Stop> {
+    result.map_err(|error| {
+        *failed = Some(error);
+        Stop
+    })
+}

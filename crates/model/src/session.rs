@@ -1,0 +1,323 @@
+//! A model being run: the surface that programs and tests use. It alone names backends; everything behind it is generic
+//! and compiled once for each.
+
+use crate::Error;
+use crate::backend::{Backend, KvShape, Precision, Rows};
+use crate::config::Config;
+use crate::cpu::Cpu;
+use crate::cuda::{self, Cuda};
+use crate::forward::forward;
+use crate::gguf;
+use crate::mapped::Mapped;
+use crate::observer::{Observer, Watch};
+use crate::state::State;
+use crate::tap::{Off, Stop};
+use crate::weights::Weights;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Rows of one pass at most: longer prompts are cut. Results do not depend on it.
+const CHUNK: usize = 512;
+/// Logits of one pass at most, when those of every position are wanted.
+const LOGITS: usize = 1 << 24;
+
+/// An opened model file: parsed and described, not yet on any backend.
+#[derive(Debug, Clone)]
+pub struct Model {
+    mapped: Arc<Mapped>,
+    file: Arc<gguf::File>,
+    config: Arc<Config>,
+}
+
+impl Model {
+    /// Opens a GGUF file.
+    ///
+    /// # Errors
+    /// When it cannot be read, does not hold together, or describes no supported model.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let mapped = Mapped::open(path)?;
+        let file = gguf::File::parse(&mapped).map_err(|e| Error::from(e).in_file(path))?;
+        let config = Config::from_gguf(&file, &mapped).map_err(|e| Error::from(e).in_file(path))?;
+        Ok(Self { mapped: Arc::new(mapped), file: Arc::new(file), config: Arc::new(config) })
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its metadata and tensors.
+    #[must_use]
+    pub fn file(&self) -> &gguf::File {
+        &self.file
+    }
+
+    /// Where it lies, and its bytes.
+    #[must_use]
+    pub fn mapped(&self) -> &Mapped {
+        &self.mapped
+    }
+}
+
+/// Where a session runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// This machine's processor.
+    Cpu,
+    /// A GPU.
+    Cuda,
+}
+
+impl Device {
+    /// Every device, once.
+    pub const ALL: [Self; 2] = [Self::Cpu, Self::Cuda];
+
+    /// Its name in flags and files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+/// How a session runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where.
+    pub device: Device,
+    /// How it computes.
+    pub precision: Precision,
+    /// Threads of the CPU; `None` takes as many as the machine has.
+    pub threads: Option<NonZeroUsize>,
+    /// Only this many layers, from the first; `None` takes all.
+    pub layers: Option<usize>,
+    /// Where CUDA looks for what it needs.
+    pub cuda: cuda::Options,
+}
+
+impl Options {
+    /// All layers on all threads of this machine's processor.
+    #[must_use]
+    pub fn cpu(precision: Precision) -> Self {
+        Self { device: Device::Cpu, precision, threads: None, layers: None, cuda: cuda::Options::default() }
+    }
+}
+
+/// Positions that logits are computed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Out {
+    /// The last of the tokens given.
+    Last,
+    /// Each of them.
+    All,
+}
+
+/// A model on a backend, with the context computed so far.
+pub struct Session {
+    config: Arc<Config>,
+    position: usize,
+    engine: Box<dyn Engine>,
+}
+
+impl Session {
+    /// Takes a model up on a backend.
+    ///
+    /// # Errors
+    /// When the backend is not there, the file's tensors are not those of its model, or memory does not suffice.
+    pub fn new(model: &Model, options: &Options) -> Result<Self, Error> {
+        let layers = options.layers.unwrap_or(model.config.layers);
+        if layers > model.config.layers || layers == 0 {
+            return Err(Error::Layers { found: layers, layers: model.config.layers });
+        }
+        let engine: Box<dyn Engine> = match options.device {
+            Device::Cpu => {
+                let cpu = Cpu::new(options.precision, options.threads).map_err(Error::backend)?;
+                Box::new(Runner::new(cpu, model, layers)?)
+            }
+            Device::Cuda => {
+                let cuda = Cuda::new(options.precision, &options.cuda).map_err(Error::backend)?;
+                Box::new(Runner::new(cuda, model, layers)?)
+            }
+        };
+        Ok(Self { config: Arc::clone(&model.config), position: 0, engine })
+    }
+
+    /// A session on a backend of the caller's making.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn on<B: Backend + 'static>(be: B, model: &Model, layers: usize) -> Result<Self, Error>
+    where
+        B::Err: std::error::Error + Send + Sync + 'static,
+    {
+        let engine = Box::new(Runner::new(be, model, layers)?);
+        Ok(Self { config: Arc::clone(&model.config), position: 0, engine })
+    }
+
+    /// The model's shape.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How many positions were computed: that of the next token.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Forgets what was computed from `position` on.
+    ///
+    /// # Errors
+    /// When nothing was computed up to there.
+    pub fn rewind(&mut self, position: usize) -> Result<(), Error> {
+        if position > self.position {
+            return Err(Error::Position { found: position, computed: self.position });
+        }
+        self.position = position;
+        Ok(())
+    }
+
+    /// Computes tokens at the next positions; [`Session::logits`] then gives those of `out`, of the last part if the
+    /// tokens had to be cut into parts.
+    ///
+    /// # Errors
+    /// Tokens that are none, positions past the model's context, or what the backend reports.
+    pub fn run(&mut self, tokens: &[u32], out: Out) -> Result<(), Error> {
+        self.parts(tokens, out, None)
+    }
+
+    /// The same, watched.
+    ///
+    /// # Errors
+    /// As [`Session::run`], and [`Error::Stopped`] when the observer ended it.
+    pub fn observe(&mut self, tokens: &[u32], out: Out, observer: &mut dyn Observer) -> Result<(), Error> {
+        self.parts(tokens, out, Some(observer))
+    }
+
+    /// Logits of the last pass, `[out rows, vocab]`.
+    ///
+    /// # Errors
+    /// What the backend reports.
+    pub fn logits(&mut self) -> Result<Vec<f32>, Error> {
+        self.engine.logits()
+    }
+
+    fn parts(
+        &mut self,
+        tokens: &[u32],
+        out: Out,
+        mut observer: Option<&mut dyn Observer>,
+    ) -> Result<(), Error> {
+        let vocab = self.config.vocab;
+        if let Some(&token) = tokens.iter().find(|&&t| t as usize >= vocab) {
+            return Err(Error::Token { token, vocab });
+        }
+        let end = self.position.saturating_add(tokens.len());
+        if tokens.is_empty() || end > self.config.context {
+            let (tokens, position, context) = (tokens.len(), self.position, self.config.context);
+            return Err(Error::Context { tokens, position, context });
+        }
+        let chunk = match out {
+            Out::Last => CHUNK,
+            Out::All => (LOGITS / vocab.max(1)).clamp(1, CHUNK),
+        };
+        for part in tokens.chunks(chunk) {
+            let n = part.len() as u32;
+            let start = self.position as u32;
+            let rows = Rows {
+                token: part.to_vec(),
+                position: (start..start + n).collect(),
+                sequence: vec![0; part.len()],
+                out: match out {
+                    Out::All => (0..n).collect(),
+                    Out::Last => vec![n - 1],
+                },
+            };
+            // Reborrowed for each part; `as_deref_mut` would demand that the object outlive the session.
+            let observer = observer.as_mut().map(|o| &mut **o as &mut dyn Observer);
+            self.engine.pass(&rows, observer)?;
+            self.position += part.len();
+        }
+        Ok(())
+    }
+}
+
+/// A backend with a model on it, its types erased.
+trait Engine {
+    fn pass(&mut self, rows: &Rows, observer: Option<&mut dyn Observer>) -> Result<(), Error>;
+    fn logits(&mut self) -> Result<Vec<f32>, Error>;
+}
+
+struct Runner<B: Backend> {
+    be: B,
+    config: Arc<Config>,
+    weights: Weights<B>,
+    state: State<B>,
+    /// Rows and output rows that `state` has room for.
+    room: (usize, usize),
+    kv: Vec<B::Kv>,
+    batch: Option<B::Batch>,
+}
+
+impl<B: Backend> Runner<B>
+where
+    B::Err: std::error::Error + Send + Sync + 'static,
+{
+    fn new(mut be: B, model: &Model, layers: usize) -> Result<Self, Error> {
+        let config = Arc::clone(&model.config);
+        let weights = Weights::load(&mut be, &config, &model.file, &model.mapped, layers)
+            .map_err(|e| Error::from(e).in_file(model.mapped.path()))?;
+        let shape =
+            KvShape { heads: config.kv_heads, head_dim: config.head_dim, positions: CHUNK, sequences: 1 };
+        be.settle();
+        let kv = (0..layers).map(|_| be.kv(shape)).collect::<Result<_, _>>().map_err(Error::backend)?;
+        let room = (1, 1);
+        let state = State::new(&mut be, &config, room.0, room.1).map_err(Error::backend)?;
+        Ok(Self { be, config, weights, state, room, kv, batch: None })
+    }
+
+    /// Planes for so many rows; larger ones than before are made anew, because they hold nothing between passes.
+    fn make_room(&mut self, rows: usize, out_rows: usize) -> Result<(), Error> {
+        if rows > self.room.0 || out_rows > self.room.1 {
+            let room = (rows.max(self.room.0), out_rows.max(self.room.1));
+            self.state = State::new(&mut self.be, &self.config, room.0, room.1).map_err(Error::backend)?;
+            self.room = room;
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backend> Engine for Runner<B>
+where
+    B::Err: std::error::Error + Send + Sync + 'static,
+{
+    fn pass(&mut self, rows: &Rows, observer: Option<&mut dyn Observer>) -> Result<(), Error> {
+        self.make_room(rows.token.len(), rows.out.len())?;
+        let Self { be, config, weights, state, kv, batch, .. } = self;
+        let on = be.batch(rows, batch.take()).map_err(Error::backend)?;
+        let result = match observer {
+            None => be.step(kv, &on, |be, kv| forward(be, config, weights, state, kv, &on, &mut Off)),
+            Some(observer) => {
+                observer.begin(rows).map_err(|Stop| Error::Stopped)?;
+                let mut watch = Watch::new(observer);
+                let result =
+                    be.step(kv, &on, |be, kv| forward(be, config, weights, state, kv, &on, &mut watch));
+                if watch.stopped() {
+                    return Err(Error::Stopped);
+                }
+                result
+            }
+        };
+        self.batch = Some(on);
+        result.map_err(Error::backend)
+    }
+
+    fn logits(&mut self) -> Result<Vec<f32>, Error> {
+        self.be.read(&self.state.logits, crate::backend::Cols::ALL).map_err(Error::backend)
+    }
+}

@@ -1,0 +1,218 @@
+//! The observer that records: values stream to disk as they are made, their statistics and digests with them.
+
+use super::manifest::Entry;
+use super::plan::Plan;
+use super::stats::Gather;
+use super::store::{Format, Values, Writer};
+use super::{Error, Stats};
+use crate::backend::Rows;
+use crate::observer::{Observer, RouteValue, Value};
+use crate::stage::{Scope, Site, Stage};
+use crate::tap::Stop;
+use fault::fault;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+/// Records one plan over any number of passes.
+pub struct Recorder<'a> {
+    plan: &'a Plan,
+    index: HashMap<Site, usize>,
+    tensors: Vec<Progress>,
+    writer: Option<Box<dyn Writer>>,
+    /// Told after every value how many bytes it had; answers whether to go on.
+    progress: &'a mut dyn FnMut(u64) -> bool,
+    /// The pass at hand: its rows, and its output rows.
+    rows: Kept,
+    out_rows: Kept,
+    /// Why it ended a pass.
+    error: Option<Error>,
+}
+
+/// Rows of a plane, and which of them are kept.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Position of each row.
+    positions: Vec<usize>,
+    /// The rows kept.
+    kept: Range<usize>,
+}
+
+impl Kept {
+    fn new(positions: impl Iterator<Item = u32>, wanted: &Range<usize>) -> Self {
+        let positions: Vec<usize> = positions.map(|p| p as usize).collect();
+        // Positions ascend, and what is wanted reaches to the last.
+        let first = positions.iter().position(|p| wanted.contains(p)).unwrap_or(positions.len());
+        Self { kept: first..positions.len(), positions }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Positions written.
+    positions: usize,
+    gather: Gather,
+    hasher: blake3::Hasher,
+}
+
+impl<'a> Recorder<'a> {
+    /// Starts a recording in a folder; without a format only statistics are kept. `progress` is told after every value
+    /// how many bytes it had and answers whether to go on.
+    ///
+    /// # Errors
+    /// When the files cannot be made.
+    pub fn new(
+        plan: &'a Plan,
+        format: Option<(Format, &Path)>,
+        progress: &'a mut dyn FnMut(u64) -> bool,
+    ) -> Result<Self, Error> {
+        let writer = format.map(|(format, folder)| format.create(folder, &plan.tensors)).transpose()?;
+        Ok(Self {
+            plan,
+            index: plan.tensors.iter().enumerate().map(|(i, t)| (t.site, i)).collect(),
+            tensors: plan.tensors.iter().map(|_| Progress::default()).collect(),
+            writer,
+            progress,
+            rows: Kept::default(),
+            out_rows: Kept::default(),
+            error: None,
+        })
+    }
+
+    /// Why it ended a pass, if it did.
+    pub fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
+    }
+
+    /// The manifest's entries, when every position was recorded.
+    ///
+    /// # Errors
+    /// When positions are missing, or the files cannot be completed.
+    pub fn finish(self) -> Result<Vec<Entry>, Error> {
+        let positions = self.plan.positions.len();
+        let mut entries = Vec::with_capacity(self.tensors.len());
+        for (i, (planned, done)) in self.plan.tensors.iter().zip(&self.tensors).enumerate() {
+            if done.positions != positions {
+                let what =
+                    format!("'{}' has {} positions, expected {positions}", planned.site, done.positions);
+                return Err(Error::corrupt("recording", what));
+            }
+            let row = planned.site.stage.row();
+            let experts = Site { stage: Stage::MoeRouterIndices, ..planned.site };
+            entries.push(Entry {
+                key: planned.site.to_string(),
+                class: row.class.into(),
+                shape: planned.shape.clone(),
+                dtype: planned.dtype,
+                file: self.writer.as_ref().map(|w| w.file(i)),
+                experts: (row.scope == Scope::Expert).then(|| experts.to_string()),
+                hash: done.hasher.finalize().to_hex()[..16].to_owned(),
+                stats: done.gather.finish(),
+            });
+        }
+        if let Some(writer) = self.writer {
+            writer.finish()?;
+        }
+        Ok(entries)
+    }
+
+    /// Statistics so far of a place.
+    #[must_use]
+    pub fn stats(&self, site: Site) -> Option<Stats> {
+        Some(self.tensors[*self.index.get(&site)?].gather.finish())
+    }
+
+    /// Keeps the elements of some positions, whose statistics were gathered.
+    fn store(&mut self, index: usize, values: Values<'_>) -> Result<(), Stop> {
+        let bytes = values.bytes();
+        let tensor = &mut self.tensors[index];
+        tensor.hasher.update(bytes);
+        tensor.positions += bytes.len() / 4 / self.plan.tensors[index].row().max(1);
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.append(index, values)
+        {
+            return Err(self.stop(error));
+        }
+        if (self.progress)(bytes.len() as u64) { Ok(()) } else { Err(self.stop(Error::Interrupted)) }
+    }
+
+    /// The rows of a context stage, `[position, heads, own context]`, with the axis of keys as long as the recording's.
+    fn widen(&mut self, index: usize, values: &[f32], future: f32) -> Vec<f32> {
+        let planned = &self.plan.tensors[index];
+        let gather = &mut self.tensors[index].gather;
+        let keys = planned.shape.last().copied().unwrap_or(0);
+        let heads = (planned.row() / keys.max(1)).max(1);
+        let positions = &self.rows.positions[self.rows.kept.clone()];
+        let own = values.len() / (heads * positions.len()).max(1);
+        let mut wide = Vec::with_capacity(positions.len() * heads * keys);
+        for (cells, row) in values.chunks_exact(own.max(1)).zip(0..) {
+            let seen = positions.get(row / heads).map_or(own, |p| (p + 1).min(own));
+            gather.add(&cells[..seen]);
+            gather.skip(keys - seen);
+            wide.extend_from_slice(cells);
+            wide.resize(wide.len() + keys - own, future);
+        }
+        wide
+    }
+
+    fn stop(&mut self, error: Error) -> Stop {
+        self.error = Some(error);
+        Stop
+    }
+}
+
+impl Observer for Recorder<'_> {
+    fn begin(&mut self, rows: &Rows) -> Result<(), Stop> {
+        let wanted = &self.plan.positions;
+        self.rows = Kept::new(rows.position.iter().copied(), wanted);
+        let out = rows.out.iter().filter_map(|&r| rows.position.get(r as usize).copied());
+        self.out_rows = Kept::new(out, wanted);
+        Ok(())
+    }
+
+    fn wants(&self, site: Site) -> bool {
+        let rows = if site.stage.of_output_rows() { &self.out_rows } else { &self.rows };
+        !rows.kept.is_empty() && self.index.contains_key(&site)
+    }
+
+    fn value(&mut self, site: Site, value: &mut dyn Value) -> Result<(), Stop> {
+        let Some(&index) = self.index.get(&site) else { return Ok(()) };
+        let mut values = value.read()?;
+        if fault!("trace-zeroes-nan") {
+            values.iter_mut().filter(|v| v.is_nan()).for_each(|v| *v = 0.0);
+        }
+        let rows = if site.stage.of_output_rows() { &self.out_rows } else { &self.rows };
+        let width = values.len() / rows.positions.len().max(1);
+        let kept = &values[rows.kept.start * width..rows.kept.end * width];
+        match site.stage.future() {
+            Some(future) => {
+                let wide = self.widen(index, kept, future);
+                self.store(index, Values::F32(&wide))
+            }
+            None => {
+                self.tensors[index].gather.add(kept);
+                self.store(index, Values::F32(kept))
+            }
+        }
+    }
+
+    fn route(&mut self, layer: usize, route: &mut dyn RouteValue) -> Result<(), Stop> {
+        let route = route.read()?;
+        let kept = self.rows.kept.start * route.chosen..self.rows.kept.end * route.chosen;
+        let at = |stage| self.index.get(&Site { layer: Some(layer), stage }).copied();
+        let (weights, ids) = (at(Stage::MoeRouter), at(Stage::MoeRouterIndices));
+        if let Some(index) = weights {
+            let weights = &route.weights[kept.clone()];
+            self.tensors[index].gather.add(weights);
+            self.store(index, Values::F32(weights))?;
+        }
+        if let Some(index) = ids {
+            let ids = &route.ids[kept];
+            let numbers: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
+            self.tensors[index].gather.add(&numbers);
+            let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+            self.store(index, Values::I32(&ids))?;
+        }
+        Ok(())
+    }
+}

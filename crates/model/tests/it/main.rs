@@ -1,0 +1,26 @@
+//! The engine's own tests, one module per subject.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, finds its data by the environment, and starts the program it tests"
+)]
+
+mod apr;
+mod bitwise;
+mod collect;
+mod data;
+mod diff;
+mod fast;
+mod gguf;
+mod inspect;
+mod load;
+mod norm;
+mod quant;
+mod reference;
+mod router;
+mod run;
+mod synth;
+mod tap_off;
+mod tokenizer;
+mod trace;

@@ -1,0 +1,14 @@
+//! One module per command: its `Args` and its `run(&Args, &Context) -> Result<Exit, Error>`.
+
+pub mod completions;
+pub mod diff;
+pub mod explain;
+pub mod fix;
+pub mod graph;
+pub mod lint;
+pub mod man;
+pub mod migrate;
+pub mod new;
+pub mod schema;
+pub mod status;
+pub mod validate;

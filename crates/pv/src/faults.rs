@@ -1,0 +1,90 @@
+//! The planted faults of a repository: every `fault!("name")` in its sources, by token, so that comments, strings
+//! and documentation do not count.
+
+use contract::diagnostic::Span;
+use contract::source::Source;
+use proc_macro2::{TokenStream, TokenTree};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::Path;
+
+/// Where a fault is planted first.
+#[derive(Debug)]
+pub struct Site {
+    /// The source file.
+    pub source: Source,
+    /// The bytes of its name.
+    pub span: Span,
+    /// Whether it stands in product code, below a `src` folder, rather than in a test of a test.
+    pub product: bool,
+}
+
+/// The faults planted in Rust sources. A name may be planted in several places; the first one in product code is
+/// kept.
+#[must_use]
+pub fn planted(root: &Path, tree: &[String]) -> BTreeMap<String, Site> {
+    let files: Vec<&String> = tree.iter().filter(|path| path.ends_with(".rs")).collect();
+    let found: Vec<(String, Site)> =
+        files.into_par_iter().flat_map_iter(|path| in_file(root, path)).collect();
+    let mut faults = BTreeMap::new();
+    for (name, site) in found {
+        match faults.entry(name) {
+            Entry::Vacant(slot) => drop(slot.insert(site)),
+            Entry::Occupied(mut first) if site.product && !first.get().product => drop(first.insert(site)),
+            Entry::Occupied(_) => {}
+        }
+    }
+    faults
+}
+
+fn in_file(root: &Path, path: &str) -> Vec<(String, Site)> {
+    let Ok(text) = std::fs::read_to_string(root.join(path)) else { return Vec::new() };
+    if !text.contains("fault!") {
+        return Vec::new();
+    }
+    let Ok(tokens) = text.parse::<TokenStream>() else { return Vec::new() };
+    let mut names = Vec::new();
+    calls(tokens, &mut names);
+    let product = path.starts_with("src/") || path.contains("/src/");
+    let site = |(name, span)| (name, Site { source: Source::new(path, text.as_str()), span, product });
+    names.into_iter().map(site).collect()
+}
+
+/// Every `fault!("name")`, also inside of other macros.
+fn calls(tokens: TokenStream, names: &mut Vec<(String, Span)>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for window in tokens.windows(3) {
+        let [TokenTree::Ident(ident), TokenTree::Punct(bang), TokenTree::Group(group)] = window else {
+            continue;
+        };
+        if ident != "fault" || bang.as_char() != '!' {
+            continue;
+        }
+        let Some(TokenTree::Literal(literal)) = group.stream().into_iter().next() else { continue };
+        if let Ok(name) = syn::parse_str::<syn::LitStr>(&literal.to_string()) {
+            let bytes = literal.span().byte_range();
+            names.push((name.value(), Span::new(bytes.start, bytes.end)));
+        }
+    }
+    for token in tokens {
+        if let TokenTree::Group(group) = token {
+            calls(group.stream(), names);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_calls_count() {
+        let text = "//! fault!(\"doc\")\nfn f() { if fault!(\"real\") { g!(fault!(\"nested\")) } }\n\
+                    // fault!(\"comment\")\nconst S: &str = \"fault!(\\\"text\\\")\";\nmacro_rules! fault { () => {} }";
+        let mut names = Vec::new();
+        calls(text.parse().expect("Rust"), &mut names);
+        let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["real", "nested"]);
+    }
+}

@@ -1,0 +1,50 @@
+use contract::binding::Target;
+use contract::diagnostic::Location;
+use contract::id::FalsifierId;
+use crate::lint::{Check, Sink};
+use crate::workspace::Workspace;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+rule! {
+    /// Two falsifiers are bound to the same test.
+    ///
+    /// ## Why is this bad?
+    /// One run would count as evidence for two claims, and a test measures one.
+    ///
+    /// ## Example
+    /// ```yaml
+    /// - {id: FALSIFY-ROUTER-001, test: cargo test -p tests --test it router::all}
+    /// - {id: FALSIFY-ROUTER-002, test: cargo test -p tests --test it router::all}
+    /// ```
+    ///
+    /// ## Instead
+    /// Write one test per claim.
+    "shared-test", Error, &[Check::Workspace(check)]
+}
+
+fn check(workspace: &Workspace, sink: &mut Sink<'_>) {
+    type Key = (usize, String, Target, String);
+    let mut bound: HashMap<Key, (FalsifierId, Location)> = HashMap::new();
+    for (file, contract) in workspace.contracts() {
+        for (index, falsifier) in contract.falsification_tests.iter().enumerate() {
+            let tests = falsifier.test.as_ref().and_then(|tests| tests.bindings().ok()).unwrap_or_default();
+            for test in tests {
+                let Some(path) = test.path else { continue };
+                let at = file.span(&format!("/falsification_tests/{index}/test"));
+                let here = (falsifier.id.clone(), file.source.location(at));
+                match bound.entry((file.scope, test.package, test.target, path)) {
+                    Entry::Vacant(slot) => {
+                        slot.insert(here);
+                    }
+                    Entry::Occupied(first) => {
+                        let (other, place) = first.get();
+                        let path = &first.key().3;
+                        let message = format!("`{}` and `{other}` are bound to `{path}`", falsifier.id);
+                        sink.add(&file.source, at, message).related(place.clone(), "bound first here");
+                    }
+                }
+            }
+        }
+    }
+}

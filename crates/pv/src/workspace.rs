@@ -1,0 +1,353 @@
+//! What a check looks at: the named contract files, and those beside them that references may lead to.
+//!
+//! Every file is read and judged alone, in parallel; what is kept of it is small. The typed contract is made
+//! again for the few who ask for it.
+
+use crate::context::{Context, Repository};
+use crate::error::Error;
+use crate::faults::{self, Site};
+use crate::lint::{self, allow::Allow};
+use crate::report::{Counts, Report};
+use contract::Loaded;
+use contract::date::Date;
+use contract::diagnostic::{Diagnostic, Span};
+use contract::load;
+use contract::outline::{Item, Outline};
+use contract::root::{self, Listing, Root};
+use contract::schema::Contract;
+use contract::source::Source;
+use contract::walk::Dialect;
+use contract::yaml::{Data, Node};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The files of a check and what they define.
+#[derive(Debug)]
+pub struct Workspace {
+    /// The contract root and its settings.
+    pub repository: Repository,
+    /// Every file, sorted by path within its scope.
+    pub files: Vec<File>,
+    /// The day it is.
+    pub today: Date,
+    /// What could not be listed.
+    unlisted: Vec<Diagnostic>,
+    tree: OnceLock<Vec<String>>,
+    faults: OnceLock<BTreeMap<String, Site>>,
+    /// Where contracts and falsifiers are defined, by scope and name.
+    index: HashMap<(usize, Item, Box<str>), Vec<Definition>>,
+}
+
+/// A contract file.
+#[derive(Debug)]
+pub struct File {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its text, under the path that findings show.
+    pub source: Source,
+    /// What is known of it alone.
+    pub analysis: Analysis,
+    /// References lead to files of the same scope: those of the contract root, or of one named folder.
+    pub scope: usize,
+    /// Whether it belongs to the contract root, so that its paths and names are those of the repository.
+    pub rooted: bool,
+    /// Whether it was asked for, rather than read for what it defines.
+    pub named: bool,
+    loaded: OnceLock<Loaded>,
+}
+
+/// What one file says, seen alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// The language of the file.
+    pub dialect: Dialect,
+    /// What it defines and mentions; missing when it is no YAML.
+    pub outline: Option<Outline>,
+    /// What is wrong with it.
+    pub findings: Vec<Diagnostic>,
+    /// What its comments allow.
+    pub allows: Vec<Allow>,
+    /// Its falsifiers by kind.
+    pub counts: Counts,
+}
+
+/// Where something is defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definition {
+    /// The file, as an index of [`Workspace::files`].
+    pub file: usize,
+    /// The bytes of the name.
+    pub span: Span,
+}
+
+impl Workspace {
+    /// Read the files that `paths` name, or all contracts of the root when there are none.
+    ///
+    /// # Errors
+    /// When a path does not exist, there is neither path nor root, or pv.toml is wrong.
+    pub fn read(context: &Context, paths: &[PathBuf]) -> Result<Self, Error> {
+        let repository = context.repository()?;
+        let root = repository.root.as_ref();
+        let scopes = scopes(context, root, paths)?;
+        let unlisted = scopes.iter().flat_map(|scope| &scope.unlisted).cloned().collect();
+        let files: Vec<(usize, &PathBuf, bool)> = scopes
+            .iter()
+            .enumerate()
+            .flat_map(|(index, scope)| scope.files.iter().map(move |(path, named)| (index, path, *named)))
+            .collect();
+        let base = root.map_or(context.cwd(), Root::dir);
+        let files: Vec<File> = files
+            .into_par_iter()
+            .map(|(scope, path, named)| {
+                let rooted = root.is_some_and(|root| path.starts_with(root.contracts()));
+                let (source, analysis) = analyse(path, path.strip_prefix(base).unwrap_or(path));
+                File { path: path.clone(), source, analysis, scope, rooted, named, loaded: OnceLock::new() }
+            })
+            .collect();
+        let mut index: HashMap<(usize, Item, Box<str>), Vec<Definition>> = HashMap::new();
+        for (at, file) in files.iter().enumerate() {
+            for (item, name, span) in file.shared_names() {
+                index.entry((file.scope, item, name.into())).or_default().push(Definition { file: at, span });
+            }
+        }
+        let (tree, faults) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { repository, files, today: context.today(), unlisted, tree, faults, index })
+    }
+
+    /// Where a contract, alias or falsifier is defined, seen from a file.
+    #[must_use]
+    pub fn sites(&self, from: &File, item: Item, name: &str) -> &[Definition] {
+        self.index.get(&(from.scope, item, name.into())).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every name of a kind that is shared between the files of a scope.
+    pub fn names<'w>(&'w self, from: &'w File, item: Item) -> impl Iterator<Item = &'w str> {
+        let of_scope =
+            move |(scope, kind, _): &&(usize, Item, Box<str>)| *scope == from.scope && *kind == item;
+        self.index.keys().filter(of_scope).map(|(_, _, name)| &**name)
+    }
+
+    /// The typed contracts of schema 1, of files without structural errors.
+    pub fn contracts(&self) -> impl Iterator<Item = (&File, &Contract)> {
+        self.files.iter().filter_map(|file| Some((file, file.loaded()?.contract.as_ref()?)))
+    }
+
+    /// The files of the repository that git does not ignore, relative to the root; none without a root.
+    #[must_use]
+    pub fn tree(&self) -> &[String] {
+        self.tree
+            .get_or_init(|| self.repository.root.as_ref().map(|root| tree(root.dir())).unwrap_or_default())
+    }
+
+    /// The planted faults of the repository.
+    #[must_use]
+    pub fn faults(&self) -> &BTreeMap<String, Site> {
+        self.faults.get_or_init(|| match &self.repository.root {
+            Some(root) => faults::planted(root.dir(), self.tree()),
+            None => BTreeMap::new(),
+        })
+    }
+
+    /// A text file of the repository, by its path relative to the root.
+    #[must_use]
+    pub fn source(&self, path: impl AsRef<Path>) -> Option<Source> {
+        let path = path.as_ref();
+        Source::read(&self.repository.root.as_ref()?.dir().join(path), path).ok()
+    }
+
+    /// The files of schema 1 that belong to the contract root.
+    pub fn rooted(&self) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(|file| file.rooted && file.analysis.dialect == Dialect::Schema1)
+    }
+
+    /// A report of findings about the named files, with what else was found while reading them.
+    #[must_use]
+    pub fn report(&self, findings: Vec<Diagnostic>, color: bool) -> Report<'_> {
+        let sources: HashMap<&Path, &Source> =
+            self.files.iter().map(|file| (file.source.path(), &file.source)).collect();
+        let named: HashMap<&Path, bool> =
+            self.files.iter().map(|file| (file.source.path(), file.named)).collect();
+        let mut counts = Counts::default();
+        for file in self.files.iter().filter(|file| file.named) {
+            counts += &file.analysis.counts;
+        }
+        let mut findings: Vec<Diagnostic> = findings
+            .into_iter()
+            .chain(self.unlisted.iter().cloned())
+            .filter(|finding| named.get(&*finding.location.path).copied().unwrap_or(true))
+            .collect();
+        findings.sort_by(|a, b| (&a.location, &a.rule, &a.message).cmp(&(&b.location, &b.rule, &b.message)));
+        findings.dedup();
+        let unread: BTreeSet<&Path> = findings
+            .iter()
+            .map(|finding| &*finding.location.path)
+            .filter(|path| !sources.contains_key(path))
+            .collect();
+        let others =
+            unread.into_iter().filter_map(|path| Some((path.to_owned(), self.source(path)?))).collect();
+        Report { findings, counts, notes: Vec::new(), sources, others, color }
+    }
+}
+
+/// What git does not ignore, hidden files included.
+fn tree(root: &Path) -> Vec<String> {
+    let walk = ignore::WalkBuilder::new(root)
+        .hidden(false)
+        .filter_entry(|entry| entry.file_name() != ".git")
+        .build();
+    let files =
+        walk.filter_map(Result::ok).filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
+    let path = |entry: ignore::DirEntry| {
+        Some(entry.path().strip_prefix(root).ok()?.to_string_lossy().replace('\\', "/"))
+    };
+    let mut tree: Vec<String> = files.filter_map(path).collect();
+    tree.sort();
+    tree
+}
+
+impl File {
+    /// The file read in full: tree and typed contract. Missing when it is no file of schema 1.
+    #[must_use]
+    pub fn loaded(&self) -> Option<&Loaded> {
+        let typed = self.analysis.dialect == Dialect::Schema1 && self.analysis.outline.is_some();
+        typed.then(|| {
+            self.loaded.get_or_init(|| load::read(Source::new(self.source.path(), self.source.text())))
+        })
+    }
+
+    /// The stem of its name, which is the contract's id.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        self.source.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
+    }
+
+    /// The start of its content.
+    #[must_use]
+    pub fn start(&self) -> Span {
+        Span::new(self.source.start(), self.source.start())
+    }
+
+    /// The bytes of its id, or its start when it names none.
+    #[must_use]
+    pub fn id_span(&self) -> Span {
+        let outline = self.analysis.outline.iter();
+        let id = outline.flat_map(|outline| outline.defined(Item::Contract)).next();
+        id.map_or(self.start(), |definition| definition.span)
+    }
+
+    /// Where to point for the value at a JSON pointer; the start of the file when there is none.
+    #[must_use]
+    pub fn span(&self, pointer: &str) -> Span {
+        let tree = self.loaded().and_then(|loaded| loaded.tree.as_ref());
+        tree.and_then(|tree| tree.at(pointer)).map_or(self.start(), Node::head)
+    }
+
+    /// The names that other files may refer to.
+    fn shared_names(&self) -> impl Iterator<Item = (Item, &str, Span)> {
+        let shared = |item| matches!(item, Item::Alias | Item::Falsifier);
+        let outline = self.analysis.outline.as_ref();
+        let defined = outline.into_iter().flat_map(|outline| &outline.definitions);
+        // A contract's name is its file's, whatever else is wrong in it.
+        std::iter::once((Item::Contract, self.stem(), self.id_span()))
+            .chain(defined.filter(move |d| shared(d.item)).map(|d| (d.item, &*d.name, d.span)))
+    }
+}
+
+/// Read one file and judge it alone.
+fn analyse(path: &Path, shown: &Path) -> (Source, Analysis) {
+    let loaded = load(path, shown);
+    let mut counts = Counts { files: 1, ..Counts::default() };
+    let Some(tree) = &loaded.tree else {
+        counts.unreadable = 1;
+        let Loaded { source, dialect, findings, .. } = loaded;
+        return (source, Analysis { dialect, outline: None, findings, allows: Vec::new(), counts });
+    };
+    match loaded.dialect {
+        Dialect::Schema1 => counts.schema1 = 1,
+        Dialect::Legacy => counts.legacy = 1,
+    }
+    count(&tree.root, loaded.dialect, &mut counts);
+    let outline = Outline::of(tree, loaded.dialect);
+    let (allows, malformed) = lint::allow::read(&loaded.source, tree, loaded.dialect);
+    let mut found = lint::check_file(&loaded);
+    found.extend(malformed);
+    let Loaded { source, dialect, mut findings, .. } = loaded;
+    findings.append(&mut found);
+    (source, Analysis { dialect, outline: Some(outline), findings, allows, counts })
+}
+
+/// Sort the falsifiers of a file by what binds them.
+fn count(root: &Node, dialect: Dialect, counts: &mut Counts) {
+    for falsifier in root.get("falsification_tests").map(Node::items).unwrap_or_default() {
+        counts.falsifiers += 1;
+        let has = |key: &str| falsifier.get(key).is_some();
+        let kind = match dialect {
+            Dialect::Schema1 if has("test") => &mut counts.tests,
+            Dialect::Schema1 if has("review") => &mut counts.reviews,
+            Dialect::Schema1 if has("command") => &mut counts.commands,
+            Dialect::Schema1 if has("proposed") => &mut counts.proposed,
+            Dialect::Legacy if falsifier.get("test").is_some_and(is_command) => &mut counts.tests,
+            _ => &mut counts.unbound,
+        };
+        *kind += 1;
+    }
+}
+
+/// Whether a legacy `test:` starts with a line that names one test.
+fn is_command(test: &Node) -> bool {
+    matches!(&test.data, Data::Text(text) if contract::legacy::command(text).is_some())
+}
+
+/// Files that may refer to each other.
+#[derive(Default)]
+struct Scope {
+    /// Each file, and whether it was named.
+    files: BTreeMap<PathBuf, bool>,
+    unlisted: Vec<Diagnostic>,
+}
+
+impl Scope {
+    fn add(&mut self, listing: Listing, named: bool) {
+        for file in listing.files {
+            *self.files.entry(file).or_default() |= named;
+        }
+        if named {
+            self.unlisted.extend(listing.findings);
+        }
+    }
+}
+
+/// Sort the named paths into the contract root and folders outside of it.
+fn scopes(context: &Context, root: Option<&Root>, paths: &[PathBuf]) -> Result<Vec<Scope>, Error> {
+    let base = root.map_or(context.cwd(), Root::dir);
+    if paths.is_empty() {
+        let root = context.root().map(|_| root)?;
+        let mut scope = Scope::default();
+        if let Some(root) = root.filter(|root| root.contracts().is_dir()) {
+            scope.add(root.list(), true);
+        }
+        return Ok(vec![scope]);
+    }
+    let mut scopes: BTreeMap<PathBuf, Scope> = BTreeMap::new();
+    for path in paths {
+        let full = context.cwd().join(path);
+        let is_dir = full.metadata().map_err(Error::file(path))?.is_dir();
+        let inside = root.filter(|root| full.starts_with(root.contracts()));
+        let folder = match inside {
+            Some(root) => root.contracts().to_owned(),
+            None if is_dir => full.clone(),
+            None => full.parent().unwrap_or(&full).to_owned(),
+        };
+        let scope = scopes.entry(folder.clone()).or_default();
+        scope.add(root::list(&folder, base), false);
+        if is_dir {
+            scope.add(root::list(&full, base), true);
+        } else {
+            scope.files.insert(full, true);
+        }
+    }
+    Ok(scopes.into_values().collect())
+}

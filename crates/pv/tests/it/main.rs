@@ -1,0 +1,12 @@
+//! Tests of `pv` as a whole: its library over real little repositories, and its binary.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails its test")]
+
+mod binding;
+mod cli;
+mod compare;
+mod content;
+mod fixture;
+mod legacy;
+mod lint;
+mod report;
+mod rewrite;

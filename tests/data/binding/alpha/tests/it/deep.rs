@@ -1,0 +1,3 @@
+//! Tests one folder down.
+
+mod inner;

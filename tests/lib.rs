@@ -1,0 +1,1 @@
+//! Cross-crate falsifiers live in the test target `it`; the library part is empty.
