@@ -111,7 +111,7 @@ impl<'s> Rewrite<'s> {
                     }
                 }
                 "version" => self.version(value),
-                "kind" if !value.text().is_some_and(|kind| Kind::from_name(kind).is_some()) => {
+                "kind" if value.text().is_none_or(|kind| Kind::from_name(kind).is_none()) => {
                     self.extension(entry);
                 }
                 "depends_on" => self.bare_names(value, |name| ContractId::parse(name).is_ok()),
@@ -197,7 +197,7 @@ impl<'s> Rewrite<'s> {
             let text = entry.value.text();
             match &*entry.key.text {
                 "id" => {
-                    if !text.is_some_and(|id| ObligationId::parse(id).is_ok()) {
+                    if text.is_none_or(|id| ObligationId::parse(id).is_err()) {
                         self.extension(entry);
                     }
                 }

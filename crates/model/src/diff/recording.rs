@@ -222,7 +222,10 @@ fn npy(path: &Path, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), Error> {
     Ok((shape, values))
 }
 
-fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, Error> {
+/// Name, shape and values of each tensor of a file.
+type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
+
+fn safetensors(path: &Path, bytes: &[u8]) -> Result<Tensors, Error> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|e| corrupt(path, format!("{e}, expected safetensors, .npy or APRT")))?;
     file.tensors()
