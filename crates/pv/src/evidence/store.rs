@@ -300,16 +300,6 @@ impl Store {
         }
         Ok(signed)
     }
-
-    /// Removes a file of the store, a record or a retraction.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
-    pub(super) fn remove(&self, record: &Stored) -> Result<(), StoreError> {
-        let relative = record.file.strip_prefix(&self.shown).unwrap_or(&record.file).trim_start_matches('/');
-        let path = self.dir.join(relative);
-        std::fs::remove_file(&path).map_err(StoreError::file(&path))
-    }
 }
 
 /// A file of a store, read.
