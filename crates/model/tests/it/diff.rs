@@ -5,7 +5,7 @@ use crate::data;
 use falsify::{Claim, falsifier};
 use model::compare::{Comparison, Verdict, align_experts};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tempfile::TempDir;
 
 #[falsifier("FALSIFY-DIFF-VERDICT-001")]
@@ -92,7 +92,8 @@ fn another_programs_tensors_compare(claim: &mut Claim) {
         );
         let (target, reference, map) = (show(&target), show(&reference), show(&map));
         let out = apr(&["diff", &reference, &target, "--map", &map, "--nmse", "1e-11", "--json"]);
-        let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect(text(&out.stderr));
+        let report: serde_json::Value =
+            serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&out.stderr)));
         let rows = report["rows"].as_array().unwrap();
         // Three of the model, fourteen of each of two layers.
         assert_eq!(rows.len(), 3 + 2 * 14, "{rows:#?}");
@@ -150,7 +151,8 @@ fn the_page_is_whole(claim: &mut Claim) {
     trace(&model, "1,2,3", "all", &["--save-tensor", "all"], &left);
     trace(&model, "1,2,3", "all", &["--save-tensor", "all"], &right);
     let out = apr(&["diff", &show(&left), &show(&right), "--json", "--html", &show(&page)]);
-    let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect(text(&out.stderr));
+    let report: serde_json::Value =
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&out.stderr)));
     let html = fs::read_to_string(&page).unwrap();
     let start = html.find("application/json\" id=\"data\">").expect("a data block") + 28;
     let data = &html[start..start + html[start..].find("</script>").unwrap()];
@@ -168,7 +170,7 @@ fn show(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn trace(model: &Path, tokens: &str, positions: &str, keep: &[&str], target: &PathBuf) {
+fn trace(model: &Path, tokens: &str, positions: &str, keep: &[&str], target: &Path) {
     let (model, target) = (show(model), show(target));
     let mut args =
         vec!["trace", &model, "--tokens", tokens, "--precision", "exact", "--positions", positions];
