@@ -913,6 +913,37 @@ void host(List& l) {
     l.planted_anywhere("host/allocation-while-capturing", "", 900, {}, graph(3));
     l.planted_anywhere("host/synchronise-while-capturing", "", 900, {}, graph(4));
 
+    // What is recorded does not run, so nobody can ask for its results; a program that does loses the whole graph.
+    const auto capturing = [](int (*ask)(Device&, void* stream, void* event, uintptr_t buffer)) {
+        return [=](Device& d, std::string& problem) {
+            void *stream = nullptr, *event = nullptr, *graph = nullptr;
+            d.keep(cuStreamCreate(&stream, 1)), d.keep(cuEventCreate(&event, 2));
+            const uintptr_t in = d.put(whole(1000)), out = d.raw(4000);
+            void* shift = d.kernel("bounds.cu:shift");
+            Launch on{8, 128};
+            on.stream = stream;
+            d.keep(cuStreamBeginCapture_v2(stream, 1));
+            d.launch(shift, on, in, out, in, 1000, 0);
+            d.keep(cuEventRecord(event, stream));
+            d.keep(ask(d, stream, event, out));
+            expect(problem, "the next call says that the capture is lost", cuMemsetD32Async(out, 0, 1000, stream) == 901);
+            expect(problem, "no graph comes of it", cuStreamEndCapture(stream, &graph) == 901 && !graph);
+            d.launch(shift, on, in, out, in, 1000, 0);
+            expect(problem, "the stream works again", cuStreamSynchronize(stream) == 0);
+            cuEventDestroy_v2(event), cuStreamDestroy_v2(stream);
+        };
+    };
+    l.planted_anywhere("host/wait-while-capturing", "", 900, {}, capturing([](Device&, void* stream, void*, uintptr_t) { return cuStreamSynchronize(stream); }));
+    l.planted_anywhere("host/query-while-capturing", "", 900, {}, capturing([](Device&, void* stream, void*, uintptr_t) { return cuStreamQuery(stream); }));
+    l.planted_anywhere("host/wait-for-captured-event", "", 907, {}, capturing([](Device&, void*, void* event, uintptr_t) { return cuEventSynchronize(event); }));
+    l.planted_anywhere("host/query-of-captured-event", "", 907, {}, capturing([](Device&, void*, void* event, uintptr_t) { return cuEventQuery(event); }));
+    l.planted_anywhere("host/read-while-capturing", "copy of pageable memory in a captured graph", 900, {"cuMemcpyDtoHAsync"}, capturing([](Device&, void* stream, void*, uintptr_t buffer) {
+        std::vector<float> y(1000);
+        const int copied = cuMemcpyDtoHAsync_v2(y.data(), buffer, 4000, stream);
+        // A device records the copy and refuses the wait.
+        return copied ? copied : cuStreamSynchronize(stream);
+    }));
+
     l.planted_anywhere("host/leak", "leak", 0, {"2 allocations, 1064 bytes", "1 streams"}, [](Device& d, std::string&) {
         d.forget(d.raw(1000));
         d.forget(d.raw(64));

@@ -62,6 +62,7 @@ int cuMemsetD32Async(uintptr_t, unsigned, size_t, void*);
 int cuStreamCreate(void**, unsigned);
 int cuStreamDestroy_v2(void*);
 int cuStreamSynchronize(void*);
+int cuStreamQuery(void*);
 int cuStreamWaitEvent(void*, void*, unsigned);
 int cuStreamBeginCapture_v2(void*, int);
 int cuStreamEndCapture(void*, void**);

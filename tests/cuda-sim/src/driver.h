@@ -41,6 +41,9 @@ std::unique_ptr<Stream> make_stream(Context& context, bool blocking, unsigned fl
 
 /// Whether a capture that forbids calls with hidden synchronisation is in progress; it is invalidated then.
 bool capture_forbids();
+/// A call that asks for the state of recorded work, which never runs: it fails with `why`, and the capture is lost. Once it
+/// is, every such call says so.
+Result lose(Capture& capture, Result why);
 /// A node at the end of the capturing stream.
 Node* capture(Stream& stream, NodeType type);
 

@@ -59,6 +59,12 @@ Stream* stream_of(Stream* handle, Context* context) {
     return valid(handle) ? handle : nullptr;
 }
 
+Result lose(Capture& c, Result why) {
+    if (c.invalidated && !c.ended) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+    c.invalidated = true;
+    return why;
+}
+
 bool capture_forbids() {
     bool forbidden = false;
     each_capture([&](Capture& c) {
@@ -135,10 +141,7 @@ CUDA_SIM_EXPORT Result cuStreamSynchronize(Stream* handle) {
     CUDA_SIM_CALL(HealthyContext);
     Stream* s = stream_of(handle, call.context);
     CUDA_SIM_REQUIRE(s, CUDA_ERROR_INVALID_HANDLE);
-    if (s->capture) {
-        s->capture->invalidated = true;
-        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-    }
+    if (s->capture) return driver::lose(*s->capture, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     // Waits of the stream for events count, even with nothing behind them.
     for (const OperationRef& w : s->waits) queue::finish(w);
     queue::finish(s->tail);
@@ -156,10 +159,7 @@ CUDA_SIM_EXPORT Result cuStreamQuery(Stream* handle) {
     CUDA_SIM_CALL(HealthyContext);
     Stream* s = stream_of(handle, call.context);
     CUDA_SIM_REQUIRE(s, CUDA_ERROR_INVALID_HANDLE);
-    if (s->capture) {
-        s->capture->invalidated = true;
-        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-    }
+    if (s->capture) return driver::lose(*s->capture, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     if (s->tail && !s->tail->done) queue::advance();
     if (s->tail && !s->tail->done) return CUDA_ERROR_NOT_READY;
     queue::finish(s->tail);
@@ -240,7 +240,7 @@ CUDA_SIM_EXPORT Result cuEventRecord(Event* e, Stream* s) { return cuEventRecord
 CUDA_SIM_EXPORT Result cuEventQuery(Event* e) {
     CUDA_SIM_CALL(HealthyContext);
     CUDA_SIM_REQUIRE(valid(e), CUDA_ERROR_INVALID_HANDLE);
-    CUDA_SIM_REQUIRE(!e->capture, CUDA_ERROR_CAPTURED_EVENT);
+    if (e->capture) return driver::lose(*e->capture, CUDA_ERROR_CAPTURED_EVENT);
     if (!e->recorded) return CUDA_SUCCESS;
     if (!e->recorded->done) queue::advance();
     if (!e->recorded->done) return CUDA_ERROR_NOT_READY;
@@ -251,7 +251,7 @@ CUDA_SIM_EXPORT Result cuEventQuery(Event* e) {
 CUDA_SIM_EXPORT Result cuEventSynchronize(Event* e) {
     CUDA_SIM_CALL(HealthyContext);
     CUDA_SIM_REQUIRE(valid(e), CUDA_ERROR_INVALID_HANDLE);
-    CUDA_SIM_REQUIRE(!e->capture, CUDA_ERROR_CAPTURED_EVENT);
+    if (e->capture) return driver::lose(*e->capture, CUDA_ERROR_CAPTURED_EVENT);
     queue::finish(e->recorded);
     return static_cast<Result>(call.context->error);
 }
