@@ -21,7 +21,8 @@ use crate::bytes::Bytes;
 use crate::composed;
 use crate::config::Config;
 use crate::state::State;
-use crate::tap::{Stop, Tap};
+use crate::stage::Site;
+use crate::tap::{Kept, Stop, Tap};
 use crate::weights::{Layer, Weights};
 
 /// How a pass computes; written into every trace and every record.
@@ -164,6 +165,8 @@ pub trait Backend: Sized {
     type Route;
     /// What can go wrong, a tap's wish to stop included.
     type Err: From<Stop>;
+    /// A tap whose values the backend keeps until the pass is over: the host is not asked in between.
+    type Inside: Tap<Self>;
 
     // Residence.
 
@@ -320,6 +323,34 @@ pub trait Backend: Sized {
         tap: &mut T,
     ) -> Result<(), Self::Err> {
         composed::head(self, config, weights, state, batch, tap)
+    }
+
+    /// Has the next step keep the values of `sites`, which come in the order of the pass, under the tap that it returns.
+    /// `None` where the backend keeps nothing, or not so much: the tap then has to ask between the primitives.
+    fn keep(
+        &mut self,
+        config: &Config,
+        layers: usize,
+        sites: &[Site],
+        rows: &Rows,
+    ) -> Result<Option<Self::Inside>, Self::Err> {
+        let _ = (config, layers, sites, rows);
+        Ok(None)
+    }
+
+    /// What the last step kept, in the order of the pass; later steps keep nothing until [`Backend::keep`].
+    fn kept(&mut self) -> Result<Vec<Kept>, Self::Err> {
+        Ok(Vec::new())
+    }
+
+    /// Runs one step whose tap asks the host between the primitives: it is neither recorded nor replayed.
+    fn step_by_step(
+        &mut self,
+        kv: &mut [Self::Kv],
+        batch: &Self::Batch,
+        record: impl FnOnce(&mut Self, &mut [Self::Kv]) -> Result<(), Self::Err>,
+    ) -> Result<(), Self::Err> {
+        self.step(kv, batch, record)
     }
 
     /// Runs one step: a CPU calls `record`; a backend that replays makes room in `kv` for the batch, calls `record` once

@@ -26,6 +26,7 @@ use crate::backend::{Backend, Cols, KvShape, Precision, Routes, Rows, Tensor};
 use crate::config::{Config, Pairing, Rope};
 use crate::numerics::RopeTable;
 use crate::route;
+use crate::tap::Off;
 use fault::fault;
 use pool::{Columns, Groups, PerThread, Pool};
 use q8::BLOCK;
@@ -161,6 +162,7 @@ impl Backend for Cpu {
     type Batch = Batch;
     type Route = Routes;
     type Err = Error;
+    type Inside = Off;
 
     fn mat(&mut self, tensor: Tensor<'_>) -> Result<Mat, Error> {
         match self.precision {

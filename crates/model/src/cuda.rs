@@ -22,12 +22,13 @@ pub use check::{Compiled, compile_all};
 pub use driver::Properties;
 pub use error::Error;
 pub use resident::{Batch, Cache, Matrix, Plane, Route, Vector};
-pub use tap::{StepShape, Taken, Taps};
+pub use tap::Taps;
 
 use crate::backend::{Backend, Cols, KvShape, Precision, Routes, Rows, Tensor};
 use crate::config::{Config, Rope};
 use crate::numerics::RopeTable;
 use crate::stage::Site;
+use crate::tap::Kept;
 use driver::{Context, Memory, Stream};
 use error::{Result, same};
 use graph::{Key, Known};
@@ -159,24 +160,6 @@ impl Cuda {
         self.launcher.stream.wait()
     }
 
-    /// Has the next steps store the values of these sites for [`Cuda::taken`]; none ends it.
-    ///
-    /// # Errors
-    /// When the model does not make a value, or there is no memory for them.
-    pub fn watch(&mut self, config: &Config, sites: &[Site], shape: StepShape) -> Result<()> {
-        self.slots(config.layers)?;
-        let Some(slots) = &mut self.slots else { return Ok(()) };
-        slots.watch(&self.launcher.context, &self.launcher.stream, config, sites, shape)
-    }
-
-    /// What the last step stored at the watched sites.
-    ///
-    /// # Errors
-    /// A fault on the device.
-    pub fn taken(&self) -> Result<Vec<Taken>> {
-        self.slots.as_ref().map_or(Ok(Vec::new()), |s| s.take(&self.launcher.stream))
-    }
-
     /// Makes sure there is a table of watched values for so many layers.
     fn slots(&mut self, layers: usize) -> Result<()> {
         if self.slots.as_ref().is_none_or(|s| s.layers() != layers) {
@@ -304,6 +287,7 @@ impl Backend for Cuda {
     type Batch = Batch;
     type Route = Route;
     type Err = Error;
+    type Inside = Taps;
 
     fn mat(&mut self, tensor: Tensor<'_>) -> Result<Matrix> {
         let before = self.launcher.context.allocated();
@@ -505,6 +489,44 @@ impl Backend for Cuda {
         self.launcher.select(o, x, batch)
     }
 
+    fn keep(
+        &mut self,
+        config: &Config,
+        layers: usize,
+        sites: &[Site],
+        rows: &Rows,
+    ) -> Result<Option<Taps>> {
+        // A step that is not recorded can ask as it goes.
+        if rows.token.len() > RECORDED_ROWS {
+            return Ok(None);
+        }
+        self.slots(layers)?;
+        let Some(slots) = &mut self.slots else { return Ok(None) };
+        let room = slots.watch(&self.launcher.context, &self.launcher.stream, config, sites, rows)?;
+        Ok(room.then(|| Taps::new(slots)))
+    }
+
+    fn kept(&mut self) -> Result<Vec<Kept>> {
+        let Some(slots) = &mut self.slots else { return Ok(Vec::new()) };
+        let kept = slots.take(&self.launcher.stream);
+        slots.forget();
+        kept
+    }
+
+    fn step_by_step(
+        &mut self,
+        kv: &mut [Cache],
+        batch: &Batch,
+        record: impl FnOnce(&mut Self, &mut [Cache]) -> Result<()>,
+    ) -> Result<()> {
+        if fault::fault!("cuda-records-observed-steps") {
+            return self.step(kv, batch, record);
+        }
+        self.prepare(kv, batch)?;
+        self.last = None;
+        record(self, kv)
+    }
+
     fn step(
         &mut self,
         kv: &mut [Cache],
@@ -525,6 +547,7 @@ impl Backend for Cuda {
             kv: kv.first().map_or(0, |c| c.k.address()),
             releases: self.launcher.context.releases(),
             composed: true,
+            watched: self.slots.as_ref().is_some_and(Slots::watching),
         };
         match self.graphs.get(&key) {
             None => {

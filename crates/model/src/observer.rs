@@ -4,8 +4,9 @@
 //! does with them (store, compare, force, stop) is its own affair; the pass refuses to know.
 
 use crate::backend::{Backend, Cols, Routes, Rows};
-use crate::stage::{Site, Stage};
-use crate::tap::{Stop, Tap};
+use crate::config::Config;
+use crate::stage::{STAGES, Site, Stage};
+use crate::tap::{Kept, Stop, Tap};
 use fault::fault;
 
 /// Watches passes.
@@ -17,6 +18,12 @@ pub trait Observer {
     fn begin(&mut self, rows: &Rows) -> Result<(), Stop> {
         let _ = rows;
         Ok(())
+    }
+
+    /// Whether it never overwrites. What it wants may then be kept on the backend and handed over when the pass is done,
+    /// in the order of the pass; to write is then to end it.
+    fn looks_only(&self) -> bool {
+        false
     }
 
     /// Whether the value at a site is wanted. Derived stages are computed only if so.
@@ -47,6 +54,9 @@ impl Observer for Both<'_> {
     fn begin(&mut self, rows: &Rows) -> Result<(), Stop> {
         self.0.begin(rows)?;
         self.1.begin(rows)
+    }
+    fn looks_only(&self) -> bool {
+        self.0.looks_only() && self.1.looks_only()
     }
     fn wants(&self, site: Site) -> bool {
         self.0.wants(site) || self.1.wants(site)
@@ -166,6 +176,50 @@ impl<B: Backend> Tap<B> for Watch<'_, B> {
         }
         let mut seen = Decided { be, route, failed: &mut self.failed };
         self.observer.route(self.layer, &mut seen).map_err(|stop| self.end(stop))
+    }
+}
+
+/// What an observer wants of a pass through the first `layers` layers, in the order of the pass.
+pub(crate) fn wanted(observer: &dyn Observer, config: &Config, layers: usize) -> Vec<Site> {
+    let of = |layer: Option<usize>| {
+        let rows = STAGES.iter().filter(move |r| r.scope.in_layers() == layer.is_some() && (r.emitted)(config));
+        rows.map(move |r| Site { layer, stage: r.stage })
+    };
+    let mut sites: Vec<Site> = of(None).chain((0..layers).flat_map(|l| of(Some(l)))).collect();
+    sites.retain(|&site| observer.wants(site));
+    sites.sort_by_key(|site| site.order());
+    sites
+}
+
+/// Hands an observer what was kept of a pass.
+pub(crate) fn hand_over(observer: &mut dyn Observer, kept: Vec<Kept>) -> Result<(), Stop> {
+    for item in kept {
+        match item {
+            Kept::Value { site, values } => observer.value(site, &mut Past(values))?,
+            Kept::Route { layer, routes } => observer.route(layer, &mut Past(routes))?,
+        }
+    }
+    Ok(())
+}
+
+/// Of a pass that is over: it can be read, and no longer changed.
+struct Past<T>(T);
+
+impl Value for Past<Vec<f32>> {
+    fn read(&mut self) -> Result<Vec<f32>, Stop> {
+        Ok(self.0.clone())
+    }
+    fn write(&mut self, _: &[f32]) -> Result<(), Stop> {
+        Err(Stop)
+    }
+}
+
+impl RouteValue for Past<Routes> {
+    fn read(&mut self) -> Result<Routes, Stop> {
+        Ok(self.0.clone())
+    }
+    fn write(&mut self, _: &Routes) -> Result<(), Stop> {
+        Err(Stop)
     }
 }
 

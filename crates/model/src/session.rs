@@ -9,7 +9,7 @@ use crate::cuda::{self, Cuda};
 use crate::forward::forward;
 use crate::gguf;
 use crate::mapped::Mapped;
-use crate::observer::{Observer, Watch};
+use crate::observer::{Observer, Watch, hand_over, wanted};
 use crate::state::State;
 use crate::tap::{Off, Stop};
 use crate::weights::Weights;
@@ -304,13 +304,29 @@ where
             None => be.step(kv, &on, |be, kv| forward(be, config, weights, state, kv, &on, &mut Off)),
             Some(observer) => {
                 observer.begin(rows).map_err(|Stop| Error::Stopped)?;
-                let mut watch = Watch::new(observer);
-                let result =
-                    be.step(kv, &on, |be, kv| forward(be, config, weights, state, kv, &on, &mut watch));
-                if watch.stopped() {
-                    return Err(Error::Stopped);
+                let inside = if observer.looks_only() {
+                    let sites = wanted(observer, config, kv.len());
+                    be.keep(config, kv.len(), &sites, rows).map_err(Error::backend)?
+                } else {
+                    None
+                };
+                if let Some(mut tap) = inside {
+                    let done =
+                        be.step(kv, &on, |be, kv| forward(be, config, weights, state, kv, &on, &mut tap));
+                    let kept = be.kept();
+                    done.map_err(Error::backend)?;
+                    hand_over(observer, kept.map_err(Error::backend)?).map_err(|Stop| Error::Stopped)?;
+                    Ok(())
+                } else {
+                    let mut watch = Watch::new(observer);
+                    let result = be.step_by_step(kv, &on, |be, kv| {
+                        forward(be, config, weights, state, kv, &on, &mut watch)
+                    });
+                    if watch.stopped() {
+                        return Err(Error::Stopped);
+                    }
+                    result
                 }
-                result
             }
         };
         self.batch = Some(on);

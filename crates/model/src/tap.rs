@@ -1,7 +1,7 @@
 //! Who watches a pass. A tap sees every named value where it is made, and may replace it there.
 
-use crate::backend::{Backend, Cols};
-use crate::stage::Stage;
+use crate::backend::{Backend, Cols, Routes};
+use crate::stage::{Site, Stage};
 use std::fmt;
 
 /// A tap's wish to end the pass; what it found, it keeps itself.
@@ -39,6 +39,25 @@ pub trait Tap<B: Backend> {
     /// # Errors
     /// As [`Tap::at`].
     fn route(&mut self, be: &mut B, route: &mut B::Route) -> Result<(), B::Err>;
+}
+
+/// What a backend kept of a pass for a tap that is inside, see [`Backend::keep`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kept {
+    /// A value.
+    Value {
+        /// Where it was made.
+        site: Site,
+        /// `[positions, ...]`, row by row.
+        values: Vec<f32>,
+    },
+    /// A router's decision.
+    Route {
+        /// Of which layer.
+        layer: usize,
+        /// What it decided.
+        routes: Routes,
+    },
 }
 
 /// What a pass does for its tap only. Built with `--cfg no_tap` it is not there at all: a test compares the machine code

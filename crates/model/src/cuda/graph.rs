@@ -22,6 +22,8 @@ pub(crate) struct Key {
     pub(crate) releases: u64,
     /// Primitive by primitive instead of fused.
     pub(crate) composed: bool,
+    /// With stores through the table of watched values.
+    pub(crate) watched: bool,
 }
 
 /// What the launches of a step amount to: kernels, geometries and arguments.

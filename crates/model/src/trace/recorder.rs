@@ -170,6 +170,10 @@ impl Observer for Recorder<'_> {
         Ok(())
     }
 
+    fn looks_only(&self) -> bool {
+        true
+    }
+
     fn wants(&self, site: Site) -> bool {
         let rows = if site.stage.of_output_rows() { &self.out_rows } else { &self.rows };
         !rows.kept.is_empty() && self.index.contains_key(&site)
