@@ -227,13 +227,21 @@ struct Q4_K : Blocks<256, 144> {
         scale_min(b + 4, g, s, m);
         scale = half_at(b) * static_cast<float>(s);
         min = half_at(b + 2) * static_cast<float>(m);
+#ifdef FAULT_F16_OVERFLOW
+        scale = f16_to_f32(f32_to_f16(scale));
+#endif
     }
     static __device__ __forceinline__ float weight(Row row, unsigned c) {
         const unsigned char* b = block(row, c);
         const unsigned i = c % 256;
         float scale, min;
         factors(b, i / 32, scale, min);
-        return scale * static_cast<float>(b[16 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15u) - min;
+#ifdef FAULT_SWAPPED_NIBBLE
+        const unsigned shift = (i / 32 + 1) % 2 * 4;
+#else
+        const unsigned shift = i / 32 % 2 * 4;
+#endif
+        return scale * static_cast<float>(b[16 + i / 64 * 32 + i % 32] >> shift & 15u) - min;
     }
     static __device__ __forceinline__ Eight eight(Row row, unsigned c) {
         const unsigned char* b = block(row, c);

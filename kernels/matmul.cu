@@ -24,6 +24,11 @@ template <bool FAST, int N>
 __device__ __forceinline__ void tile_product(const MatmulArgs& a, unsigned expert, unsigned first, unsigned count) {
     const unsigned row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
     if (row >= a.w.rows) return;
+#ifdef FAULT_ROW_OFF_BY_ONE
+    const unsigned weight_row = row + 1;
+#else
+    const unsigned weight_row = row;
+#endif
     unsigned entry[N];
     Activations x[N];
 #pragma unroll
@@ -34,7 +39,7 @@ __device__ __forceinline__ void tile_product(const MatmulArgs& a, unsigned exper
         x[n] = row_of(a.x, entry[n] / a.entries_per_row);
     }
     float sums[N];
-    dot<FAST, N>(sums, FORMAT::row(a.w, static_cast<unsigned long long>(expert) * a.w.rows + row), a.w.cols, x);
+    dot<FAST, N>(sums, FORMAT::row(a.w, static_cast<unsigned long long>(expert) * a.w.rows + weight_row), a.w.cols, x);
 #pragma unroll
     for (int n = 0; n < N; n++) {
         if (static_cast<unsigned>(n) < count && lane_id() == 0)

@@ -56,7 +56,9 @@ __device__ __forceinline__ float warp_max(float v) {
 /// between two uses.
 __device__ __forceinline__ float tree_sum(float v, float (&lanes)[SUM_LANES]) {
     if (threadIdx.x < SUM_LANES) lanes[threadIdx.x] = v;
+#ifndef FAULT_MISSING_BARRIER
     __syncthreads();
+#endif
     const int l = static_cast<int>(lane_id());
     return warp_sum((lanes[l] + lanes[l + 64]) + (lanes[l + 32] + lanes[l + 96]));
 }
@@ -93,7 +95,11 @@ __device__ __forceinline__ int quantize(float x, Quantum& quantum) {
     // A subnormal `d` may be rounded so far that quotients pass 127.
     y = y < -127.0f ? -127.0f : y;
     y = y > 127.0f ? 127.0f : y;
+#ifdef FAULT_QUANTUM_TRUNCATED
+    const int q = usable ? __float2int_rz(y) : 0;
+#else
     const int q = usable ? __float2int_rn(y) : 0;
+#endif
     const bool upper = lane_id() >= 16;
     const unsigned low = static_cast<unsigned>(__reduce_add_sync(ALL_LANES, upper ? 0 : q));
     const unsigned high = static_cast<unsigned>(__reduce_add_sync(ALL_LANES, upper ? q : 0));

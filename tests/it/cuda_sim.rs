@@ -1,11 +1,10 @@
 //! The CUDA simulator against itself: correct programs must be right and quiet, and every planted mistake must be
 //! named. Builds it and runs its self-test; what a case is stands in `tests/cuda-sim/selftest`.
 
+use crate::simulator;
 use falsify::{Claim, falsifier};
 use fault::fault;
-use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 
 /// Multiprocessors to run with: a few, and those of an H200. Nothing may depend on them.
 const PROCESSORS: [u32; 2] = [4, 132];
@@ -19,26 +18,9 @@ struct Case {
     ok: bool,
 }
 
-/// The simulator's folder, built once per process.
-fn simulator() -> &'static Path {
-    static BUILT: OnceLock<std::path::PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let root = falsify::root().expect("the workspace");
-        let out = root.join("target/cuda-sim");
-        let make = Command::new("make")
-            .args(["--silent", "-C"])
-            .arg(root.join("tests/cuda-sim"))
-            .arg(format!("OUT={}", out.display()))
-            .output()
-            .expect("make starts");
-        assert!(make.status.success(), "make: {}", String::from_utf8_lossy(&make.stderr));
-        out
-    })
-}
-
 /// Runs the cases of one kind whose names begin so. `blind` names a class of findings that the simulator overlooks.
 fn selftest(kind: &str, only: &str, mode: &str, processors: u32, blind: Option<&str>) -> Vec<Case> {
-    let mut command = Command::new(simulator().join("selftest"));
+    let mut command = Command::new(simulator::folder().join("selftest"));
     command.arg(falsify::root().expect("the workspace"));
     command.args(["--kind", kind, "--only", only, "--mode", mode, "--sms", &processors.to_string()]);
     if let Some(class) = blind {

@@ -171,6 +171,11 @@ pub(crate) fn planted() -> Vec<String> {
     let faults = [
         (fault!("cuda-router-tie-highest"), "FAULT_ROUTER_TIE_HIGHEST"),
         (fault!("cuda-router-skip-renorm"), "FAULT_ROUTER_SKIP_RENORM"),
+        (fault!("cuda-quantum-truncated"), "FAULT_QUANTUM_TRUNCATED"),
+        (fault!("cuda-missing-barrier"), "FAULT_MISSING_BARRIER"),
+        (fault!("cuda-row-off-by-one"), "FAULT_ROW_OFF_BY_ONE"),
+        (fault!("cuda-swapped-nibble"), "FAULT_SWAPPED_NIBBLE"),
+        (fault!("cuda-f16-overflow"), "FAULT_F16_OVERFLOW"),
     ];
     faults.into_iter().filter(|(armed, _)| *armed).map(|(_, name)| name.to_owned()).collect()
 }

@@ -1,0 +1,72 @@
+//! Whole passes, recorded and replayed, watched and not.
+
+use super::collect::Collect;
+use super::options;
+use falsify::{Claim, falsifier};
+use model::backend::Precision;
+use model::sample::greedy;
+use model::session::{Device, Model, Options, Out, Session};
+
+fn session(model: &Model, device: Device) -> Result<Session, model::Error> {
+    Session::new(model, &Options { device, cuda: options(), ..Options::cpu(Precision::Exact) })
+}
+
+/// A prompt, then tokens one by one: what the parts of each pass are.
+const PROMPT: [u32; 3] = [5, 6, 7];
+const STEPS: usize = 4;
+
+fn watched(model: &Model, device: Device, looks_only: bool) -> Result<Collect, model::Error> {
+    let mut session = session(model, device)?;
+    let mut seen = Collect { looks_only, ..Collect::default() };
+    session.observe(&PROMPT, Out::Last, &mut seen)?;
+    for _ in 0..STEPS {
+        let token = greedy(&session.logits()?).expect("a token");
+        session.observe(&[token], Out::Last, &mut seen)?;
+    }
+    Ok(seen)
+}
+
+/// Logits of passes of these lengths: some are replayed, in between planes are made anew.
+fn unwatched(model: &Model, device: Device, lengths: &[usize]) -> Result<Vec<Vec<f32>>, model::Error> {
+    let mut session = session(model, device)?;
+    let mut token = 0;
+    let mut logits = Vec::new();
+    for &n in lengths {
+        let tokens: Vec<u32> = (0..n as u32).map(|i| (token + i * 37) % 500).collect();
+        token += 101;
+        session.run(&tokens, Out::Last)?;
+        logits.push(session.logits()?);
+    }
+    Ok(logits)
+}
+
+#[falsifier("FALSIFY-CUDA-KERNELS-STEPS-001")]
+fn decoded_steps_equal_those_of_the_cpu_watched_or_not(claim: &mut Claim) {
+    let model = Model::open(&falsify::data("tiny.q4_k_m.gguf").unwrap()).unwrap();
+    let want = watched(&model, Device::Cpu, false).unwrap();
+    for (watch, looks_only) in [("inside", true), ("host", false)] {
+        match watched(&model, Device::Cuda, looks_only) {
+            Ok(got) => {
+                let missing: Vec<_> = want.values.keys().filter(|k| !got.values.contains_key(*k)).collect();
+                claim.at("watch", watch).check(&format!("every value is seen: {missing:?}"), missing.is_empty());
+                for (key, want) in &want.values {
+                    if let Some(got) = got.values.get(key) {
+                        claim.at("watch", watch).on(key.as_str()).compare(want, got);
+                    }
+                }
+            }
+            Err(e) => claim.at("watch", watch).check(&format!("the passes run: {e}"), false),
+        }
+    }
+    // Three times the same step: run, recorded, replayed; then a longer one, which moves the planes; then back.
+    let lengths = [1, 1, 1, 1, 5, 1, 1, 1];
+    let want = unwatched(&model, Device::Cpu, &lengths).unwrap();
+    match unwatched(&model, Device::Cuda, &lengths) {
+        Ok(got) => {
+            for (i, (want, got)) in want.iter().zip(&got).enumerate() {
+                claim.at("watch", "nobody").on(format!("pass {i}")).compare(want, got);
+            }
+        }
+        Err(e) => claim.at("watch", "nobody").check(&format!("the passes run: {e}"), false),
+    }
+}
