@@ -9,6 +9,7 @@ mod steps;
 
 use model::backend::Precision;
 use model::cuda::{Cuda, Options};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where the backend runs here.
 fn options() -> Options {
@@ -16,11 +17,13 @@ fn options() -> Options {
         return Options::default();
     }
     let folder = crate::simulator::folder();
-    Options {
-        libraries: vec![folder.to_owned()],
-        cache: Some(folder.join("kernels")),
-        ..Options::default()
-    }
+    Options { libraries: vec![folder.to_owned()], cache: Some(folder.join("kernels")), ..Options::default() }
+}
+
+/// One test at a time: a fault that the device reports for one would be every other one's, too.
+fn alone() -> MutexGuard<'static, ()> {
+    static DEVICE: Mutex<()> = Mutex::new(());
+    DEVICE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn device(precision: Precision) -> Cuda {

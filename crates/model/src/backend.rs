@@ -20,8 +20,8 @@
 use crate::bytes::Bytes;
 use crate::composed;
 use crate::config::Config;
-use crate::state::State;
 use crate::stage::Site;
+use crate::state::State;
 use crate::tap::{Kept, Stop, Tap};
 use crate::weights::{Layer, Weights};
 

@@ -332,12 +332,10 @@ impl Backend for Cuda {
 
     fn read(&mut self, x: &Plane, cols: Cols) -> Result<Vec<f32>> {
         let (start, width) = x.cols("read", cols)?;
-        let mut all = vec![0.0_f32; x.rows * x.width];
-        x.f.read(&self.launcher.stream, 0, all.as_mut_bytes())?;
-        if width == x.width {
-            return Ok(all);
-        }
-        Ok(all.chunks_exact(x.width).flat_map(|row| &row[start..start + width]).copied().collect())
+        // Columns beside them may not have been written yet.
+        let mut values = vec![0.0_f32; x.rows * width];
+        x.f.read_rows(&self.launcher.stream, start * 4, x.width * 4, width * 4, values.as_mut_bytes())?;
+        Ok(values)
     }
 
     fn write(&mut self, x: &mut Plane, cols: Cols, values: &[f32]) -> Result<()> {
@@ -489,13 +487,7 @@ impl Backend for Cuda {
         self.launcher.select(o, x, batch)
     }
 
-    fn keep(
-        &mut self,
-        config: &Config,
-        layers: usize,
-        sites: &[Site],
-        rows: &Rows,
-    ) -> Result<Option<Taps>> {
+    fn keep(&mut self, config: &Config, layers: usize, sites: &[Site], rows: &Rows) -> Result<Option<Taps>> {
         // A step that is not recorded can ask as it goes.
         if rows.token.len() > RECORDED_ROWS {
             return Ok(None);

@@ -182,7 +182,8 @@ impl<B: Backend> Tap<B> for Watch<'_, B> {
 /// What an observer wants of a pass through the first `layers` layers, in the order of the pass.
 pub(crate) fn wanted(observer: &dyn Observer, config: &Config, layers: usize) -> Vec<Site> {
     let of = |layer: Option<usize>| {
-        let rows = STAGES.iter().filter(move |r| r.scope.in_layers() == layer.is_some() && (r.emitted)(config));
+        let rows =
+            STAGES.iter().filter(move |r| r.scope.in_layers() == layer.is_some() && (r.emitted)(config));
         rows.map(move |r| Site { layer, stage: r.stage })
     };
     let mut sites: Vec<Site> = of(None).chain((0..layers).flat_map(|l| of(Some(l)))).collect();

@@ -100,6 +100,14 @@ pub(super) fn plane<B: Backend>(be: &mut B, width: usize, values: &[f32]) -> Res
     Ok(x)
 }
 
+/// A plane that a product may read in either precision: values that were normed.
+pub(super) fn normed<B: Backend>(be: &mut B, width: usize, values: &[f32]) -> Result<B::Act, B::Err> {
+    let (x, ones) = (plane(be, width, values)?, vector(be, &vec![1.0; width])?);
+    let mut o = be.act(values.len() / width, width)?;
+    be.norm(&mut o, &x, &ones, 1e-6)?;
+    Ok(o)
+}
+
 pub(super) fn vector<B: Backend>(be: &mut B, values: &[f32]) -> Result<B::Vector, B::Err> {
     be.vector(Weights::floats(1, values.len(), values).tensor())
 }

@@ -1,7 +1,7 @@
 //! Everything between the matrix products, over widths that fill no block of threads.
 
-use super::device;
-use super::operands::{config, numbers, plane, rows, vector};
+use super::operands::{config, normed, numbers, plane, rows, vector};
+use super::{alone, device};
 use falsify::{Claim, falsifier};
 use model::backend::{Backend, Cols, KvShape, Precision, Routes};
 use model::config::{Experts, Pairing};
@@ -86,7 +86,11 @@ fn results<B: Backend>(be: &mut B, operation: &str, fast: bool) -> Result<Vec<Ve
             for &n in widths {
                 let x = plane(be, 2 * n, &numbers(1, 3 * 2 * n))?;
                 let mut o = be.act(3, n)?;
-                if operation == "silu" { be.silu(&mut o, &x)? } else { be.swiglu(&mut o, &x)? }
+                if operation == "silu" {
+                    be.silu(&mut o, &x)?
+                } else {
+                    be.swiglu(&mut o, &x)?
+                }
                 out.push(be.read(&o, Cols::ALL)?);
             }
         }
@@ -118,7 +122,18 @@ fn results<B: Backend>(be: &mut B, operation: &str, fast: bool) -> Result<Vec<Ve
 }
 
 const OPERATIONS: [&str; 12] = [
-    "norm", "head_norm", "bias", "rope", "attention", "scores", "softmax", "top_k", "swiglu", "silu", "combine", "add",
+    "norm",
+    "head_norm",
+    "bias",
+    "rope",
+    "attention",
+    "scores",
+    "softmax",
+    "top_k",
+    "swiglu",
+    "silu",
+    "combine",
+    "add",
 ];
 
 fn compare(claim: &mut Claim, precision: Precision, operations: &[&str]) {
@@ -134,20 +149,22 @@ fn compare(claim: &mut Claim, precision: Precision, operations: &[&str]) {
                     claim.at("operation", operation).on(format!("case {i}")).compare(want, got);
                 }
             }
-            Err(e) => claim
-                .at("operation", operation)
-                .check(&format!("the device reports nothing: {e}"), false),
+            Err(e) => {
+                claim.at("operation", operation).check(&format!("the device reports nothing: {e}"), false)
+            }
         }
     }
 }
 
 #[falsifier("FALSIFY-CUDA-KERNELS-EXACT-002")]
 fn exact_operations_equal_those_of_the_cpu(claim: &mut Claim) {
+    let _alone = alone();
     compare(claim, Precision::Exact, &[&OPERATIONS[..], &["select"]].concat());
 }
 
 #[falsifier("FALSIFY-CUDA-KERNELS-FAST-002")]
 fn fast_operations_equal_those_of_the_cpu(claim: &mut Claim) {
+    let _alone = alone();
     compare(claim, Precision::Fast, &["norm", "attention", "scores", "softmax", "swiglu"]);
 }
 
@@ -165,10 +182,15 @@ fn awkward() -> Vec<f32> {
 
 #[falsifier("FALSIFY-CUDA-KERNELS-QUANTA-001")]
 fn activations_in_8_bits_are_those_of_the_cpu(claim: &mut Claim) {
+    let _alone = alone();
     fn made<B: Backend>(be: &mut B, maker: &str) -> Result<B::Act, B::Err> {
         let x = plane(be, 64, &awkward())?;
         match maker {
-            "write" => Ok(x),
+            "write" => {
+                let mut o = normed(be, 64, &numbers(3, 6 * 64))?;
+                be.write(&mut o, Cols::ALL, &awkward())?;
+                Ok(o)
+            }
             "norm" => {
                 let w = vector(be, &numbers(2, 64))?;
                 let mut o = be.act(6, 64)?;
@@ -189,7 +211,8 @@ fn activations_in_8_bits_are_those_of_the_cpu(claim: &mut Claim) {
         let blocks: Vec<_> = (0..x.rows()).flat_map(|r| x.blocks(r).expect("blocks").to_vec()).collect();
         let quanta: Vec<i8> = blocks.iter().flat_map(|b| b.q).collect();
         // The bits of a NaN are nobody's promise.
-        let scales: Vec<f32> = blocks.iter().map(|b| if b.scale.is_nan() { f32::MAX } else { b.scale }).collect();
+        let scales: Vec<f32> =
+            blocks.iter().map(|b| if b.scale.is_nan() { f32::MAX } else { b.scale }).collect();
         let at = claim.at("maker", maker);
         match made(&mut cuda, maker).and_then(|x| cuda.read_quanta(&x)) {
             Ok(Some((q, s))) => {

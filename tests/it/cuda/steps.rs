@@ -1,7 +1,7 @@
 //! Whole passes, recorded and replayed, watched and not.
 
 use super::collect::Collect;
-use super::options;
+use super::{alone, options};
 use falsify::{Claim, falsifier};
 use model::backend::Precision;
 use model::sample::greedy;
@@ -42,13 +42,16 @@ fn unwatched(model: &Model, device: Device, lengths: &[usize]) -> Result<Vec<Vec
 
 #[falsifier("FALSIFY-CUDA-KERNELS-STEPS-001")]
 fn decoded_steps_equal_those_of_the_cpu_watched_or_not(claim: &mut Claim) {
+    let _alone = alone();
     let model = Model::open(&falsify::data("tiny.q4_k_m.gguf").unwrap()).unwrap();
     let want = watched(&model, Device::Cpu, false).unwrap();
     for (watch, looks_only) in [("inside", true), ("host", false)] {
         match watched(&model, Device::Cuda, looks_only) {
             Ok(got) => {
                 let missing: Vec<_> = want.values.keys().filter(|k| !got.values.contains_key(*k)).collect();
-                claim.at("watch", watch).check(&format!("every value is seen: {missing:?}"), missing.is_empty());
+                claim
+                    .at("watch", watch)
+                    .check(&format!("every value is seen: {missing:?}"), missing.is_empty());
                 for (key, want) in &want.values {
                     if let Some(got) = got.values.get(key) {
                         claim.at("watch", watch).on(key.as_str()).compare(want, got);

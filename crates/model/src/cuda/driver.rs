@@ -4,7 +4,7 @@
 //! launch itself is in `launch`.
 #![expect(unsafe_code, reason = "the driver is a C interface")]
 
-use super::error::{Error, Result, fits};
+use super::error::{Error, Result, fits, same};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_int, c_void};
@@ -239,6 +239,47 @@ impl Memory {
                 stream.raw,
             )
         })?;
+        stream.wait()
+    }
+
+    /// Waits for `stream` and copies rows of `width` bytes that lie `pitch` bytes apart, from `offset` on, into `data`, one
+    /// behind the other.
+    pub(crate) fn read_rows(
+        &self,
+        stream: &Stream,
+        offset: usize,
+        pitch: usize,
+        width: usize,
+        data: &mut [u8],
+    ) -> Result<()> {
+        let rows = data.len() / width.max(1);
+        if rows == 0 {
+            return stream.wait();
+        }
+        same("copy from the device", "its bytes", data.len(), rows * width)?;
+        fits("copy from the device", "a row", width, pitch)?;
+        let end = offset.saturating_add((rows - 1).saturating_mul(pitch)).saturating_add(width);
+        fits("copy from the device", "its end", end, self.bytes)?;
+        let copy = sys::CUDA_MEMCPY2D {
+            srcXInBytes: 0,
+            srcY: 0,
+            srcMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_DEVICE,
+            srcHost: std::ptr::null(),
+            srcDevice: self.address + offset as u64,
+            srcArray: null_mut(),
+            srcPitch: pitch,
+            dstXInBytes: 0,
+            dstY: 0,
+            dstMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_HOST,
+            dstHost: data.as_mut_ptr().cast(),
+            dstDevice: 0,
+            dstArray: null_mut(),
+            dstPitch: width,
+            WidthInBytes: width,
+            Height: rows,
+        };
+        // SAFETY: the rows lie inside this allocation and fill `data` (checked above); the borrow outlives the wait below.
+        check("cuMemcpy2DAsync", unsafe { sys::cuMemcpy2DAsync_v2(&raw const copy, stream.raw) })?;
         stream.wait()
     }
 

@@ -115,8 +115,8 @@ impl Slots {
                 }
                 let chosen = config.chosen();
                 let columns = [Stage::MoeRouter as usize, Stage::MoeRouterIndices as usize, MARGIN];
-                let starts =
-                    columns.map(|c| reserve(self.offset(Some(layer), c), n * if c == MARGIN { 1 } else { chosen }));
+                let starts = columns
+                    .map(|c| reserve(self.offset(Some(layer), c), n * if c == MARGIN { 1 } else { chosen }));
                 let what = What::Route { layer, chosen, rows: n };
                 watched.push(Watched { what, offset: starts[0], len: (starts[2] - starts[0]) / 4 + n });
                 continue;
