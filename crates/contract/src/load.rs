@@ -5,7 +5,7 @@ use crate::legacy;
 use crate::lower::lower;
 use crate::schema::Contract;
 use crate::shape;
-use crate::source::Source;
+use crate::source::{Source, Unreadable};
 use crate::walk::{Dialect, walk};
 use crate::yaml::{self, Data, Findings, Tree};
 use std::path::Path;
@@ -44,7 +44,13 @@ impl Loaded {
 /// that cannot be read at all has one finding and no tree.
 #[must_use]
 pub fn load(file: &Path, shown: &Path) -> Loaded {
-    match Source::read(file, shown) {
+    judge(Source::read(file, shown))
+}
+
+/// Read what was decoded, or keep the one finding of what could not be.
+#[must_use]
+pub fn judge(decoded: Result<Source, Unreadable>) -> Loaded {
+    match decoded {
         Ok(source) => read(source),
         Err(refused) => Loaded {
             source: refused.source,

@@ -46,18 +46,18 @@ impl Source {
     /// A finding when the file cannot be read, is larger than [`MAX_BYTES`], or is no UTF-8 text. It comes with
     /// the text as far as it could be decoded, for the snippet.
     pub fn read(file: &Path, shown: &Path) -> Result<Self, Unreadable> {
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(file)
-            .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => Self::decode(shown, bytes),
-            Err(error) => {
-                let source = Self::new(shown, "");
-                let finding =
-                    source.finding("unreadable-file", Span::default(), format!("cannot be read: {error}"));
-                Err(Unreadable { source, finding: Box::new(finding) })
-            }
+        match bytes(file) {
+            Ok(bytes) => Self::decode(shown, bytes),
+            Err(error) => Err(Self::refused(shown, &error)),
         }
+    }
+
+    /// What stands for a file that cannot be read.
+    #[must_use]
+    pub fn refused(shown: &Path, error: &std::io::Error) -> Unreadable {
+        let source = Self::new(shown, "");
+        let finding = source.finding("unreadable-file", Span::default(), format!("cannot be read: {error}"));
+        Unreadable { source, finding: Box::new(finding) }
     }
 
     /// Decode the bytes of a file, which findings call `shown`.
@@ -168,6 +168,22 @@ impl Source {
     pub(crate) fn finding(&self, rule: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(rule, Severity::Error, self.location(span), message)
     }
+}
+
+/// The bytes of a file, one more than [`MAX_BYTES`] at most.
+///
+/// # Errors
+/// When it is no regular file, or the system refuses.
+pub fn bytes(file: &Path) -> std::io::Result<Vec<u8>> {
+    // To open a pipe would wait for whoever writes to it.
+    let found = std::fs::metadata(file)?;
+    if !found.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    let most = MAX_BYTES as u64 + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(most)).unwrap_or_default() + 1);
+    std::fs::File::open(file)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A file that is no text, and the finding that says why.

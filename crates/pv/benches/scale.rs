@@ -1,12 +1,18 @@
 //! How long the parts of `pv` take on a large repository. Run with
 //!
 //! ```text
-//! cargo bench -p pv --bench scale -- [binding] [status]
+//! cargo bench -p pv --bench scale -- [contracts] [hostile] [binding]
 //! ```
 //!
+//! `contracts` is 20 copies of 87 real contracts under new names: 1,740 files of the legacy dialect, and as many of
+//! schema 1. `hostile` is each file of the hostile battery with the time and the memory that it takes.
 //! `binding` compiles 40 test executables with 100 tests each (minutes, once per target folder) and compares the
 //! whole binding check with cargo's own no-op build. Each figure is the median of eleven runs.
 
+#[path = "../../contract/tests/it/hostile/cases.rs"]
+mod cases;
+
+use cases::Case;
 use contract::root::Root;
 use contract::settings::Settings;
 use pv::binding::Bindings;
@@ -14,10 +20,12 @@ use pv::binding::build::cargo_command;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const EXECUTABLES: usize = 40;
 const TESTS: usize = 100;
+const COPIES: usize = 20;
 const RUNS: usize = 11;
 
 fn main() {
@@ -25,6 +33,12 @@ fn main() {
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
     let place = std::env::current_dir().expect("a folder").join("target/pv-scale");
     let place = PathBuf::from(std::env::var_os("PV_SCALE_DIR").unwrap_or_else(|| place.into()));
+    if asked("contracts") {
+        contracts(&place.join("contracts"));
+    }
+    if asked("hostile") {
+        hostile(&place.join("hostile"));
+    }
     if asked("binding") {
         binding(&place.join("binding"));
     }
@@ -45,6 +59,119 @@ fn median(mut run: impl FnMut()) -> Duration {
 
 fn report(what: &str, time: Duration) {
     println!("{what:60} {:8.1} ms", time.as_secs_f64() * 1e3);
+}
+
+/// Runs `pv` as a process of its own in a folder; its output goes nowhere.
+fn pv(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pv"));
+    command.args(args).current_dir(dir).env_remove("PV_ROOT");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// The most memory that a command had, in MB, as the system counts it.
+fn peak(command: &Command) -> f64 {
+    const SCRIPT: &str = "import resource, subprocess, sys\n\
+        subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n\
+        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+    let mut measured = Command::new("python3");
+    measured.args(["-c", SCRIPT]).arg(command.get_program()).args(command.get_args());
+    measured.current_dir(command.get_current_dir().expect("a folder")).env_remove("PV_ROOT");
+    let output = measured.output().expect("python3 runs");
+    let kib: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
+    kib * 1024.0 / 1e6
+}
+
+fn contracts(dir: &Path) {
+    let legacy = dir.join("legacy");
+    let typed = dir.join("typed");
+    let files = copies(&legacy);
+    copies(&typed);
+    let migrated = pv(&typed, &["migrate", "contracts"]).status().expect("pv runs");
+    assert!(migrated.code().is_some_and(|code| code < 2), "the copies migrate");
+    for (name, dir) in [("legacy", &legacy), ("schema 1", &typed)] {
+        println!("{files} contracts, {name}");
+        let cache = dir.join("target/pv/contracts.cache");
+        for command in ["validate", "lint"] {
+            let run =
+                || assert!(pv(dir, &[command]).status().expect("pv runs").code().is_some_and(|c| c < 2));
+            let cold = median(|| {
+                let _ = fs::remove_file(&cache);
+                run();
+            });
+            let _ = fs::remove_file(&cache);
+            let memory = peak(&pv(dir, &[command]));
+            println!(
+                "{:60} {:8.1} ms {memory:8.1} MB",
+                format!("  pv {command}, nothing known"),
+                cold.as_secs_f64() * 1e3
+            );
+            run();
+            let warm = median(run);
+            let memory = peak(&pv(dir, &[command]));
+            println!(
+                "{:60} {:8.1} ms {memory:8.1} MB",
+                format!("  pv {command}, nothing changed"),
+                warm.as_secs_f64() * 1e3
+            );
+        }
+    }
+}
+
+/// Twenty copies of the corpus, each with names of its own. Returns how many files that are.
+fn copies(dir: &Path) -> usize {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/corpus/upstream");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(corpus).expect("the corpus") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            let stem = path.file_stem().expect("a stem").to_str().expect("text").to_owned();
+            files.push((stem, fs::read_to_string(&path).expect("a contract")));
+        }
+    }
+    put(&dir.join("pv.toml"), "pv = \"0.1\"\n");
+    let _ = fs::remove_dir_all(dir.join("contracts"));
+    let of_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    for copy in 0..COPIES {
+        for (stem, text) in &files {
+            let mut renamed = String::new();
+            let mut rest = text.as_str();
+            while !rest.is_empty() {
+                let word = rest.len() - rest.trim_start_matches(of_name).len();
+                let one = rest.chars().next().map_or(rest.len(), char::len_utf8);
+                let (word, after) = rest.split_at(word.max(one));
+                match word {
+                    _ if files.iter().any(|(stem, _)| stem == word) => {
+                        let _ = write!(renamed, "c{copy}-{word}");
+                    }
+                    _ if word.starts_with("FALSIFY-") => {
+                        let _ = write!(renamed, "FALSIFY-C{copy}-{}", &word["FALSIFY-".len()..]);
+                    }
+                    _ => renamed.push_str(word),
+                }
+                rest = after;
+            }
+            put(&dir.join(format!("contracts/c{copy}-{stem}.yaml")), &renamed);
+        }
+    }
+    files.len() * COPIES
+}
+
+fn hostile(dir: &Path) {
+    for Case { name, bytes, rule, at: (line, column) } in cases::CASES {
+        put_bytes(&dir.join("contracts/x.yaml"), &bytes());
+        put(&dir.join("contracts/good.yaml"), &cases::good("good"));
+        put(&dir.join("pv.toml"), "pv = \"0.1\"\n");
+        let cache = dir.join("target/pv/contracts.cache");
+        let start = Instant::now();
+        let _ = fs::remove_file(&cache);
+        pv(dir, &["validate"]).status().expect("pv runs");
+        let time = start.elapsed();
+        let _ = fs::remove_file(&cache);
+        let memory = peak(&pv(dir, &["validate"]));
+        let what = format!("{name}: {} at {line}:{column}", rule.unwrap_or("well"));
+        println!("{what:60} {:8.1} ms {memory:8.1} MB", time.as_secs_f64() * 1e3);
+    }
 }
 
 fn binding(dir: &Path) {
@@ -125,9 +252,13 @@ fn generate_tests(dir: &Path) {
 
 /// Write a file unless it holds the text already.
 fn put(path: &Path, text: &str) {
-    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+    put_bytes(path, text.as_bytes());
+}
+
+fn put_bytes(path: &Path, bytes: &[u8]) {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
         return;
     }
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-    fs::write(path, text).expect("the file can be written");
+    fs::write(path, bytes).expect("the file can be written");
 }

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use clap::ValueEnum;
 use contract::date::Date;
+use contract::evidence::sha256_hex;
 use contract::root::Root;
 use contract::settings::Settings;
 use std::io::{self, IsTerminal as _, Write};
@@ -59,10 +60,17 @@ pub struct Context {
     cwd: PathBuf,
     today: Date,
     cargo: PathBuf,
+    cache: Option<PathBuf>,
 }
 
 /// The name of the settings file, which marks the contract root.
 const SETTINGS: &str = "pv.toml";
+
+/// The folder for what can be made again, by the rules of the XDG base directories.
+fn user_cache() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))
+}
 
 impl Context {
     /// Read the environment once.
@@ -91,14 +99,23 @@ impl Context {
         };
         // Cargo names itself to what it runs; otherwise it is the one in PATH.
         let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-        Ok(Self { root, color, cwd, today, cargo })
+        let cache = match &root {
+            Some(root) => Some(root.join("target/pv/contracts.cache")),
+            None => user_cache().map(|folder| {
+                let name = sha256_hex(cwd.as_os_str().as_encoded_bytes());
+                folder.join("pv").join(format!("{}.cache", &name[..16]))
+            }),
+        };
+        Ok(Self { root, color, cwd, today, cargo, cache })
     }
 
-    /// A context that reads no environment: a folder with its pv.toml, on a given day, without colours.
+    /// A context that reads no environment: a folder with its pv.toml, on a given day, without colours and
+    /// without a memory of earlier runs.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>, today: Date) -> Self {
         let cwd = root.into();
-        Self { root: Some(cwd.clone()), color: false, cwd, today, cargo: PathBuf::from("cargo") }
+        let cargo = PathBuf::from("cargo");
+        Self { root: Some(cwd.clone()), color: false, cwd, today, cargo, cache: None }
     }
 
     /// The contract root.
@@ -149,6 +166,12 @@ impl Context {
     #[must_use]
     pub fn today(&self) -> Date {
         self.today
+    }
+
+    /// Where what was found in unchanged files is kept, if anywhere.
+    #[must_use]
+    pub fn cache(&self) -> Option<PathBuf> {
+        self.cache.clone()
     }
 
     /// The cargo to call.

@@ -13,6 +13,7 @@ pub mod exit;
 
 pub mod atomic;
 pub mod binding;
+pub mod cache;
 pub mod content;
 pub mod diff;
 pub mod edit;

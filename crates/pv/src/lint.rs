@@ -4,6 +4,7 @@
 //! prints. Rules find; how much a finding weighs in a repository is decided here, after all have run.
 
 pub mod allow;
+pub mod known;
 pub mod levels;
 mod rules;
 
@@ -45,6 +46,8 @@ pub enum Check {
     Bindings(fn(&Workspace, &Bindings, &mut Sink<'_>)),
     /// The comments that allow findings.
     Allow,
+    /// The file of findings that are known already.
+    Baseline,
 }
 
 impl Rule {
@@ -72,7 +75,7 @@ impl Rule {
     /// structural error cannot: without a clean structure there is no typed contract to judge.
     #[must_use]
     pub fn is_adjustable(&self) -> bool {
-        !self.checks.iter().any(|check| matches!(check, Check::Reading | Check::Allow))
+        !self.checks.iter().any(|check| matches!(check, Check::Reading | Check::Allow | Check::Baseline))
     }
 
     /// Whether it is about the structure of a file.
@@ -156,6 +159,7 @@ pub enum Comments {
 
 /// Run the rules that look at everything; those about compiled tests only when there are any.
 fn check_workspace(workspace: &Workspace, bindings: Option<&Bindings>) -> Vec<Diagnostic> {
+    workspace.load_typed();
     let mut findings = Vec::new();
     for (rule, check) in checks() {
         let mut sink = Sink { rule, findings: &mut findings };

@@ -87,7 +87,7 @@ impl std::ops::AddAssign<&Self> for Counts {
 }
 
 /// The outcome of a check.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Report<'a> {
     /// The findings, sorted by place.
     pub findings: Vec<Diagnostic>,
@@ -151,6 +151,6 @@ impl Report<'_> {
 }
 
 /// A path as URLs and other systems write it.
-fn slashes(path: &Path) -> String {
+pub(crate) fn slashes(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "/")
 }

@@ -3,6 +3,7 @@
 //! Every file is read and judged alone, in parallel; what is kept of it is small. The typed contract is made
 //! again for the few who ask for it.
 
+use crate::cache::Cache;
 use crate::context::{Context, Repository};
 use crate::error::Error;
 use crate::faults::{self, Site};
@@ -11,11 +12,12 @@ use crate::report::{Counts, Report};
 use contract::Loaded;
 use contract::date::Date;
 use contract::diagnostic::{Diagnostic, Span};
+use contract::evidence::sha256_hex;
 use contract::load;
 use contract::outline::{Item, Outline};
 use contract::root::{self, Listing, Root};
 use contract::schema::Contract;
-use contract::source::Source;
+use contract::source::{self, Source};
 use contract::walk::Dialect;
 use contract::yaml::{Data, Node};
 use rayon::prelude::*;
@@ -89,7 +91,26 @@ impl Workspace {
     /// # Errors
     /// When a path does not exist, there is neither path nor root, or pv.toml is wrong.
     pub fn read(context: &Context, paths: &[PathBuf]) -> Result<Self, Error> {
-        let repository = context.repository()?;
+        let mut cache = Cache::load(context.cache());
+        let workspace = Self::of(context, context.repository()?, paths, &mut cache, &Open::default())?;
+        let base = workspace.repository.root.as_ref().map_or(context.cwd(), Root::dir);
+        // A tree that cannot be written to is judged all the same, only not as fast the next time.
+        let _ = cache.store(|path| base.join(path).exists());
+        Ok(workspace)
+    }
+
+    /// Read files as part of a repository, with what is known of unchanged ones and the texts that are open in an
+    /// editor.
+    ///
+    /// # Errors
+    /// As [`Workspace::read`].
+    pub fn of(
+        context: &Context,
+        repository: Repository,
+        paths: &[PathBuf],
+        cache: &mut Cache,
+        open: &Open,
+    ) -> Result<Self, Error> {
         let root = repository.root.as_ref();
         let scopes = scopes(context, root, paths)?;
         let unlisted = scopes.iter().flat_map(|scope| &scope.unlisted).cloned().collect();
@@ -99,14 +120,21 @@ impl Workspace {
             .flat_map(|(index, scope)| scope.files.iter().map(move |(path, named)| (index, path, *named)))
             .collect();
         let base = root.map_or(context.cwd(), Root::dir);
-        let files: Vec<File> = files
+        let files: Vec<(File, Option<String>)> = files
             .into_par_iter()
             .map(|(scope, path, named)| {
                 let rooted = root.is_some_and(|root| path.starts_with(root.contracts()));
-                let (source, analysis) = analyse(path, path.strip_prefix(base).unwrap_or(path));
-                File { path: path.clone(), source, analysis, scope, rooted, named, loaded: OnceLock::new() }
+                let Read { source, analysis, fresh } =
+                    read(path, path.strip_prefix(base).unwrap_or(path), cache, open);
+                let loaded = OnceLock::new();
+                (File { path: path.clone(), source, analysis, scope, rooted, named, loaded }, fresh)
             })
             .collect();
+        let fresh = files
+            .iter()
+            .filter_map(|(file, fresh)| Some((file.source.path(), fresh.clone()?, &file.analysis)));
+        cache.extend(fresh.collect());
+        let files: Vec<File> = files.into_iter().map(|(file, _)| file).collect();
         let mut index: HashMap<(usize, Item, Box<str>), Vec<Definition>> = HashMap::new();
         for (at, file) in files.iter().enumerate() {
             for (item, name, span) in file.shared_names() {
@@ -135,6 +163,11 @@ impl Workspace {
         self.files.iter().filter_map(|file| Some((file, file.loaded()?.contract.as_ref()?)))
     }
 
+    /// Make the typed contracts, in parallel, for rules that look at them one after the other.
+    pub fn load_typed(&self) {
+        self.files.par_iter().for_each(|file| _ = file.loaded());
+    }
+
     /// The files of the repository that git does not ignore, relative to the root; none without a root.
     #[must_use]
     pub fn tree(&self) -> &[String] {
@@ -156,6 +189,12 @@ impl Workspace {
     pub fn source(&self, path: impl AsRef<Path>) -> Option<Source> {
         let path = path.as_ref();
         Source::read(&self.repository.root.as_ref()?.dir().join(path), path).ok()
+    }
+
+    /// Whether all contracts of the root were asked for and nothing else.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.files.iter().all(|file| file.named && file.rooted)
     }
 
     /// The files of schema 1 that belong to the contract root.
@@ -256,9 +295,46 @@ impl File {
     }
 }
 
-/// Read one file and judge it alone.
-fn analyse(path: &Path, shown: &Path) -> (Source, Analysis) {
-    let loaded = load(path, shown);
+/// The texts of files that are open in an editor, which count instead of those on the disk.
+pub type Open = HashMap<PathBuf, String>;
+
+/// A file, and the digest of its bytes if what was found in it is not in the cache.
+struct Read {
+    source: Source,
+    analysis: Analysis,
+    fresh: Option<String>,
+}
+
+/// Read one file and judge it alone, or take what is known of its bytes.
+fn read(path: &Path, shown: &Path, cache: &Cache, open: &Open) -> Read {
+    let bytes = match open.get(path) {
+        Some(text) => Ok(text.clone().into_bytes()),
+        None => source::bytes(path),
+    };
+    let (decoded, fresh) = match bytes {
+        Err(error) => (Err(Source::refused(shown, &error)), None),
+        Ok(bytes) => {
+            let digest = sha256_hex(&bytes);
+            match cache.get(shown, &digest) {
+                // Only text is ever kept.
+                Some(analysis) => match String::from_utf8(bytes) {
+                    Ok(text) => return Read { source: Source::new(shown, text), analysis, fresh: None },
+                    Err(error) => (Source::decode(shown, error.into_bytes()), None),
+                },
+                None => {
+                    let decoded = Source::decode(shown, bytes);
+                    let fresh = decoded.is_ok().then_some(digest);
+                    (decoded, fresh)
+                }
+            }
+        }
+    };
+    let (source, analysis) = analyse(load::judge(decoded));
+    Read { source, analysis, fresh }
+}
+
+/// Judge one file alone.
+fn analyse(loaded: Loaded) -> (Source, Analysis) {
     let mut counts = Counts { files: 1, ..Counts::default() };
     let Some(tree) = &loaded.tree else {
         counts.unreadable = 1;

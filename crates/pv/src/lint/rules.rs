@@ -85,4 +85,5 @@ table! {
     partly_bound_test,
     malformed_allow,
     unused_allow,
+    stale_baseline,
 }

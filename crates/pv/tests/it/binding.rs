@@ -1,7 +1,9 @@
 //! The binding cases of tests/data/binding/cases.tsv, and what happens when a bound test changes.
 
 use crate::fixture::{Fixture, contracts};
+use crate::report::pv;
 use contract::Loaded;
+use contract::date::Date;
 use contract::id::FalsifierId;
 use falsify::{Claim, falsifier};
 use pv::binding::build::Artifact;
@@ -10,7 +12,11 @@ use pv::binding::inventory::Inventory;
 use pv::binding::resolve::resolve;
 use pv::binding::scan::{Sources, vacuity};
 use pv::binding::{Bindings, Defect, State};
-use std::path::Path;
+use pv::context::Context;
+use pv::lint::levels::Levels;
+use pv::lint::{self, Comments};
+use pv::workspace::Workspace;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 /// One row of cases.tsv.
@@ -18,6 +24,7 @@ struct Case {
     name: String,
     state: String,
     defect: String,
+    exit: u8,
 }
 
 fn cases() -> Vec<Case> {
@@ -28,8 +35,8 @@ fn cases() -> Vec<Case> {
         .skip(1)
         .map(|line| {
             let cells: Vec<_> = line.split('\t').map(str::to_owned).collect();
-            let [name, state, defect, _exit, _what] = cells.try_into().expect("five cells");
-            Case { name, state, defect }
+            let [name, state, defect, exit, _what] = cells.try_into().expect("five cells");
+            Case { name, state, defect, exit: exit.parse().expect("an exit code") }
         })
         .collect()
 }
@@ -76,13 +83,25 @@ fn judged(case: &str) -> (String, String) {
     (state.to_owned(), defects)
 }
 
+/// What `pv lint` exits with when it is asked about the contract of a case.
+fn exit(fixture: &Fixture, bindings: &Bindings, case: &str) -> u8 {
+    let context = Context::at(fixture.dir(), Date::parse("2026-11-20").expect("a day"));
+    let path = PathBuf::from(format!("contracts/{case}.yaml"));
+    let workspace = Workspace::read(&context, &[path]).expect("the file is there");
+    let findings = lint::run(&workspace, Some(bindings), Levels::DEFAULT, Comments::Heeded);
+    workspace.report(findings, false).exit().code()
+}
+
 #[falsifier("FALSIFY-PV-BIND-001")]
 fn every_case_has_its_state(claim: &mut Claim) {
+    let fixture = Fixture::of("binding");
+    let bindings = fixture.bindings();
     for case in cases() {
         let (state, defects) = judged(&case.name);
-        let holds = state == case.state && defects == case.defect;
-        let wanted = format!("{} {}", case.state, case.defect);
-        claim.at("case", &case.name).check(&format!("{state} {defects}, wanted {wanted}"), holds);
+        let exit = exit(&fixture, &bindings, &case.name);
+        let holds = state == case.state && defects == case.defect && exit == case.exit;
+        let wanted = format!("{} {} {}", case.state, case.defect, case.exit);
+        claim.at("case", &case.name).check(&format!("{state} {defects} {exit}, wanted {wanted}"), holds);
     }
 }
 
@@ -241,6 +260,11 @@ fn a_change_of_a_bound_test_is_seen(claim: &mut Claim) {
         for (file, from, to) in change.edits {
             fixture.edit(file, from, to);
         }
+        let lint = pv(fixture.dir(), &["lint", "--strict-test-binding", "contracts/t01.yaml"]);
+        let said = String::from_utf8_lossy(&lint.stdout);
+        let code = if change.name == "none" { 0 } else { 1 };
+        let told = lint.status.code() == Some(code) && said.contains("error[") == (code == 1);
+        claim.at("change", change.name).check(&format!("pv lint exits with {code}: {said}"), told);
         let bindings = fixture.bindings();
         let resolution = &bindings.falsifiers[&id("FALSIFY-T-01")][0];
         let defects: Vec<_> = resolution.defects.iter().map(defect_name).collect();

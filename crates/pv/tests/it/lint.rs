@@ -1,16 +1,18 @@
 //! Every rule fires on its failing fixture and is silent on its passing one.
 //!
 //! A fixture is a folder in one text file: `-- path --` starts a file, `-- path hex --` one given in hexadecimal
-//! digits, `-- path -> target --` is a link. `bindings.json` is what compiled tests would resolve to.
+//! digits, `-- path -> target --` is a link. `bindings.json` is what compiled tests would resolve to, `pv-baseline.json` a baseline.
 
 use contract::date::Date;
 use contract::diagnostic::Diagnostic;
 use pv::binding::Bindings;
 use pv::context::Context;
+use pv::lint::known::{Baseline, Reach};
 use pv::lint::levels::Levels;
 use pv::lint::{self, Comments, RULES};
 use pv::report::Format;
 use pv::workspace::Workspace;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +33,13 @@ fn lint(fixture: &str) -> (Vec<Diagnostic>, String) {
         .map(|text| serde_json::from_str(&text).expect("bindings.json"));
     let levels = Levels::new(&workspace.repository).unwrap();
     let findings = lint::run(&workspace, bindings.as_ref(), levels, Comments::Heeded);
-    let report = workspace.report(findings, false);
+    let mut report = workspace.report(findings, false);
+    let path = root.join("pv-baseline.json");
+    if path.exists() {
+        let baseline = Baseline::read(&path, Path::new("pv-baseline.json")).unwrap();
+        let reach = Reach { whole: true, named: &BTreeSet::new(), bindings: false };
+        baseline.apply(&mut report, reach);
+    }
     let mut text = Vec::new();
     report.print(Format::Text, &mut text).unwrap();
     (report.findings, String::from_utf8(text).unwrap())

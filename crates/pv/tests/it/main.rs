@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails its test")]
 
 mod binding;
+mod cache;
 mod cli;
 mod compare;
 mod content;
 mod fixture;
+mod hostile;
+mod known;
 mod legacy;
 mod lint;
 mod report;

@@ -19,7 +19,7 @@ rule! {
 
 fn check(workspace: &Workspace, sink: &mut Sink<'_>) {
     // A part of the contracts cannot say that none of them names a fault.
-    if !workspace.files.iter().all(|file| file.named && file.rooted) {
+    if !workspace.is_whole() {
         return;
     }
     let outlines = || workspace.files.iter().filter_map(|file| file.analysis.outline.as_ref());
