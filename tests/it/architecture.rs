@@ -10,7 +10,12 @@ use syn::visit::Visit;
 /// Modules of the engine that may name a backend. Everything else reaches one through the trait.
 const NAMES_BACKENDS: &[&str] = &["cli", "session", "cpu", "cuda", "lib"];
 /// Fences: the only modules with `unsafe`.
-const FENCES: &[&str] = &["crates/model/src/mapped", "crates/model/src/cpu/simd", "crates/model/src/cuda"];
+const FENCES: &[&str] = &[
+    "crates/model/src/mapped",
+    "crates/model/src/cpu/simd",
+    "crates/model/src/cpu/pool",
+    "crates/model/src/cuda",
+];
 /// Modules that stand alone, and what they may use of their own crate.
 const ALONE: &[(&str, &[&str])] =
     &[("gguf", &["gguf", "quant", "error"]), ("quant", &["quant", "error"]), ("stage", &["stage", "config"])];
@@ -224,16 +229,27 @@ fn reached(sources: &BTreeMap<String, syn::File>) -> BTreeSet<String> {
         let mut pending: Vec<(&[syn::Item], PathBuf)> = vec![(&sources[&path].items, dir)];
         while let Some((items, dir)) = pending.pop() {
             for item in items {
-                let syn::Item::Mod(m) = item else { continue };
-                let name = m.ident.to_string();
-                if let Some((_, inner)) = &m.content {
-                    pending.push((inner, dir.join(&name)));
-                    continue;
-                }
-                for file in [dir.join(format!("{name}.rs")), dir.join(&name).join("mod.rs")] {
-                    let key = file.to_string_lossy().into_owned();
-                    if sources.contains_key(&key) {
-                        todo.push((key, dir.join(&name)));
+                let names: Vec<String> = match item {
+                    syn::Item::Mod(m) => {
+                        let name = m.ident.to_string();
+                        if let Some((_, inner)) = &m.content {
+                            pending.push((inner, dir.join(&name)));
+                            continue;
+                        }
+                        vec![name]
+                    }
+                    // A table of modules: `table! { a, b, }` declares each of them.
+                    syn::Item::Macro(m) if m.ident.is_none() => {
+                        m.mac.tokens.to_string().split([',', ' ', '\n']).map(str::to_owned).collect()
+                    }
+                    _ => continue,
+                };
+                for name in names {
+                    for file in [dir.join(format!("{name}.rs")), dir.join(&name).join("mod.rs")] {
+                        let key = file.to_string_lossy().into_owned();
+                        if sources.contains_key(&key) {
+                            todo.push((key, dir.join(&name)));
+                        }
                     }
                 }
             }

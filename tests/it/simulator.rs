@@ -1,4 +1,4 @@
-//! The CUDA simulator, built once per process, and where the CUDA backend runs on this host.
+//! The CUDA simulator, built once, by whichever process comes first, and where the CUDA backend runs on this host.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +10,10 @@ pub(crate) fn folder() -> &'static Path {
     BUILT.get_or_init(|| {
         let root = falsify::root().expect("the workspace");
         let out = root.join("target/cuda-sim");
+        // Test processes run side by side, and `make` knows nothing of another one.
+        std::fs::create_dir_all(&out).expect("a folder");
+        let lock = std::fs::File::create(out.join("lock")).expect("a lock file");
+        lock.lock().expect("the lock");
         let make = Command::new("make")
             .args(["--silent", "-C"])
             .arg(root.join("tests/cuda-sim"))

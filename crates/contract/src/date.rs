@@ -63,6 +63,14 @@ impl Date {
     }
 }
 
+/// The second in UTC of a Unix time in milliseconds, `2026-11-20T10:15:02Z`.
+#[must_use]
+pub fn timestamp(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{}T{hour:02}:{minute:02}:{second:02}Z", Date::from_unix(seconds))
+}
+
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
@@ -106,6 +114,12 @@ mod tests {
         ] {
             assert!(Date::parse(bad).is_err(), "{bad} was accepted");
         }
+    }
+
+    #[test]
+    fn seconds_of_a_day() {
+        assert_eq!(super::timestamp(0), "1970-01-01T00:00:00Z");
+        assert_eq!(super::timestamp(1_795_169_702_999), "2026-11-20T10:15:02Z");
     }
 
     #[test]

@@ -32,9 +32,10 @@ mod run;
 pub use claim::{At, Claim};
 pub use contract::claim::{Bound, Cell};
 pub use contract::evidence::tally::Judgement;
+pub use contract::gpu::Gpu;
 pub use falsify_macros::falsifier;
 pub use operand::{Operand, View};
-pub use require::{Gpu, gpu};
+pub use require::gpu;
 pub use root::{RootError, data, model, root};
 
 /// What the expansion of the macros calls; no part of the surface.

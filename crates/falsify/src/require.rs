@@ -4,6 +4,7 @@
 
 use crate::environment;
 use crate::root::{self, RootError};
+use contract::gpu::Gpu;
 use contract::need::format_size;
 use std::path::PathBuf;
 use std::process::Command;
@@ -37,50 +38,24 @@ pub(crate) struct Unmet {
     pub(crate) required: bool,
 }
 
-/// An accelerator of this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gpu {
-    /// `NVIDIA H200`.
-    pub name: String,
-    /// The driver's version.
-    pub driver: String,
-    /// Bytes of memory.
-    pub memory: u64,
-}
-
 /// The host's first accelerator, looked for once per process.
 pub fn gpu() -> Option<&'static Gpu> {
     static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
     GPU.get_or_init(|| match environment::gpu() {
-        Some(told) => parse_told(&told),
+        Some(told) => Gpu::told(&told),
         None if environment::hides_devices() => None,
         None => ask_driver(),
     })
     .as_ref()
 }
 
-/// `NAME;DRIVER;BYTES`, what the runner found; anything else, `none` included, is no accelerator.
-fn parse_told(told: &str) -> Option<Gpu> {
-    let [name, driver, memory] = told.split(';').collect::<Vec<_>>().try_into().ok()?;
-    Some(Gpu { name: name.to_owned(), driver: driver.to_owned(), memory: memory.parse().ok()? })
-}
-
 fn ask_driver() -> Option<Gpu> {
-    let asked = Command::new("nvidia-smi")
-        .args(["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader,nounits"])
-        .output()
-        .ok()?;
+    let [program, arguments @ ..] = Gpu::LIST;
+    let asked = Command::new(program).args(arguments).output().ok()?;
     if !asked.status.success() {
         return None;
     }
-    parse_driver(&String::from_utf8_lossy(&asked.stdout))
-}
-
-/// The first line of the driver's table; its memory is in MiB.
-fn parse_driver(table: &str) -> Option<Gpu> {
-    let [name, driver, memory] = table.lines().next()?.split(", ").collect::<Vec<_>>().try_into().ok()?;
-    let mebibytes: u64 = memory.trim().parse().ok()?;
-    Some(Gpu { name: name.to_owned(), driver: driver.to_owned(), memory: mebibytes << 20 })
+    Gpu::listed(&String::from_utf8_lossy(&asked.stdout))
 }
 
 /// A CUDA device.
@@ -128,23 +103,4 @@ fn unmet(need: &str, reason: String) -> ! {
     let required = environment::required().iter().any(|word| word == need || word == "all");
     // Without the panic hook: a skip is reported by the runner of the body, in one line.
     std::panic::resume_unwind(Box::new(Unmet { reason, required }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_accelerator_is_read_from_the_runner_and_from_the_driver() {
-        let gpu =
-            Gpu { name: "NVIDIA H200".to_owned(), driver: "580.65.06".to_owned(), memory: 143_771 << 20 };
-        assert_eq!(
-            parse_driver("NVIDIA H200, 580.65.06, 143771\nNVIDIA H200, 580.65.06, 143771\n"),
-            Some(gpu.clone())
-        );
-        assert_eq!(parse_told(&format!("NVIDIA H200;580.65.06;{}", gpu.memory)), Some(gpu));
-        assert_eq!(parse_told("none"), None);
-        assert_eq!(parse_driver(""), None);
-        assert_eq!(parse_driver("No devices were found"), None);
-    }
 }

@@ -16,7 +16,7 @@ use cases::Case;
 use contract::root::Root;
 use contract::settings::Settings;
 use pv::binding::Bindings;
-use pv::binding::build::cargo_command;
+use pv::binding::build::{Flavour, cargo_command};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -182,7 +182,10 @@ fn binding(dir: &Path) {
     let declared: usize = contracts.iter().map(|c| c.falsification_tests.len()).sum();
     assert_eq!(declared, EXECUTABLES * TESTS, "every falsifier is read");
     let cargo = Path::new("cargo");
-    let check = || Bindings::compile(cargo, dir, &settings, contracts.iter().copied()).expect("cargo runs");
+    let check = || {
+        Bindings::compile(cargo, dir, &settings, Flavour::Plain, contracts.iter().copied())
+            .expect("cargo runs")
+    };
     let bindings = check();
     let bound = bindings.falsifiers.values().flatten().filter(|r| r.state.is_bound() && r.defects.is_empty());
     assert_eq!(bound.count(), declared, "every falsifier is bound");

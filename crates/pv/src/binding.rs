@@ -10,6 +10,7 @@ pub mod resolve;
 pub mod scan;
 pub mod snapshot;
 
+use build::Flavour;
 use contract::binding::{Target, TestBinding};
 use contract::id::{ContractId, FalsifierId};
 use contract::marker::Marker;
@@ -53,7 +54,7 @@ pub enum BindingError {
 
 impl Bindings {
     /// Compile the tests of every profile and resolve the contracts against them. Cargo's progress goes to the
-    /// standard error. The snapshot under target/pv is brought up to date.
+    /// standard error. The snapshot in the flavour's folder is brought up to date.
     ///
     /// # Errors
     /// When cargo cannot be started or understood, or the work tree cannot be read. Tests that do not compile
@@ -62,10 +63,12 @@ impl Bindings {
         cargo: &Path,
         root: &Path,
         settings: &Settings,
+        flavour: Flavour,
         contracts: impl IntoIterator<Item = &'a Contract>,
     ) -> Result<Self, BindingError> {
-        let earlier = Snapshot::load(root);
-        let inventory = Inventory::take(cargo, root, settings, earlier.as_ref().map(|e| &e.inventory))?;
+        let earlier = Snapshot::load(root, flavour);
+        let known = earlier.as_ref().map(|earlier| &earlier.inventory);
+        let inventory = Inventory::take(cargo, root, settings, flavour, known)?;
         let unchanged = earlier.as_ref().is_some_and(|earlier| earlier.inventory == inventory);
         let mut files = earlier.map(|earlier| earlier.files).unwrap_or_default();
         let tree = |source| BindingError::Tree { path: root.to_owned(), source };
@@ -73,7 +76,7 @@ impl Bindings {
         let sources = scan(root, &inventory, &mut files);
         let bindings = resolve::resolve(contracts, settings, &inventory, &sources);
         if !unchanged || files.is_dirty() {
-            Snapshot::new(inventory, files).store(root).map_err(tree)?;
+            Snapshot::new(inventory, files).store(root, flavour).map_err(tree)?;
         }
         Ok(bindings)
     }
@@ -88,7 +91,9 @@ impl Bindings {
         settings: &Settings,
         contracts: impl IntoIterator<Item = &'a Contract>,
     ) -> Result<Option<Self>, BindingError> {
-        let Some(Snapshot { inventory, mut files, .. }) = Snapshot::load(root) else { return Ok(None) };
+        let Some(Snapshot { inventory, mut files, .. }) = Snapshot::load(root, Flavour::Plain) else {
+            return Ok(None);
+        };
         let tree = |source| BindingError::Tree { path: root.to_owned(), source };
         let changed = files.refresh(root).map_err(tree)?;
         let same_builds = inventory.builds.iter().map(|build| &build.plan).eq(&build::plans(settings));

@@ -49,10 +49,14 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Do what a newcomer and CI do: validate, lint, run, and print what follows
+    Check => check,
     /// Check the structure of contract files
     Validate => validate,
     /// Check everything about contracts that can be known without running a test
     Lint => lint,
+    /// Run the falsifiers that this machine can run
+    Run => run,
     /// Print every status as it follows from the tree and its evidence
     Status => status,
     /// Print the page of a rule

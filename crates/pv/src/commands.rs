@@ -1,5 +1,6 @@
 //! One module per command: its `Args` and its `run(&Args, &Context) -> Result<Exit, Error>`.
 
+pub mod check;
 pub mod completions;
 pub mod diff;
 pub mod explain;
@@ -9,6 +10,7 @@ pub mod lint;
 pub mod man;
 pub mod migrate;
 pub mod new;
+pub mod run;
 pub mod schema;
 pub mod status;
 pub mod validate;

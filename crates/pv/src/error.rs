@@ -30,6 +30,9 @@ pub enum Error {
     /// Bindings could not be resolved.
     #[error(transparent)]
     Binding(#[from] crate::binding::BindingError),
+    /// Falsifiers could not be run.
+    #[error(transparent)]
+    Run(#[from] crate::run::RunError),
     /// Statuses could not be derived.
     #[error(transparent)]
     Status(#[from] crate::status::gather::GatherError),

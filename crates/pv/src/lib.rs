@@ -25,6 +25,7 @@ pub mod migrate;
 pub mod plan;
 pub mod report;
 pub mod revision;
+pub mod run;
 pub mod status;
 pub mod symbols;
 pub mod workspace;

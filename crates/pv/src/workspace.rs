@@ -231,8 +231,9 @@ impl Workspace {
     }
 }
 
-/// What git does not ignore, hidden files included.
-fn tree(root: &Path) -> Vec<String> {
+/// The files below a root that git does not ignore, hidden ones included, relative to it and sorted.
+#[must_use]
+pub fn tree(root: &Path) -> Vec<String> {
     let walk = ignore::WalkBuilder::new(root)
         .hidden(false)
         .filter_entry(|entry| entry.file_name() != ".git")

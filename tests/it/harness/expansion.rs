@@ -5,6 +5,7 @@ use contract::marker::{self, Marker};
 use contract::root::Root;
 use contract::tokens;
 use falsify::{Claim, falsifier};
+use proc_macro2::{TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use syn::visit::Visit;
@@ -101,10 +102,18 @@ fn formatted(text: &str, dir: &Path, options: &str) -> String {
     std::fs::read_to_string(&file).expect("the file")
 }
 
-/// The text without the lines that are comments alone, doc comments included.
+/// Whether a literal of several lines could hold what looks like a comment.
+fn has_long_literal(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => has_long_literal(group.stream()),
+        TokenTree::Literal(literal) => literal.to_string().contains('\n'),
+        TokenTree::Ident(_) | TokenTree::Punct(_) => false,
+    })
+}
+
+/// The text without the lines that are comments alone, doc comments included; unchanged where they could be text.
 fn without_comments(text: &str) -> String {
-    // A raw string of several lines could hold what looks like a comment.
-    if text.contains("r#\"") {
+    if has_long_literal(text.parse().expect("Rust")) {
         return text.to_owned();
     }
     text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()

@@ -5,6 +5,7 @@ use contract::binding::Target;
 use contract::settings::{Profile, Settings};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,6 +21,55 @@ pub struct Plan {
     pub packages: BTreeSet<String>,
     /// The profiles of pv.toml that are built so.
     pub profiles: BTreeSet<String>,
+}
+
+/// With or without the planted faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flavour {
+    /// As `cargo test` builds.
+    #[default]
+    Plain,
+    /// With `--cfg pv_faults` for every crate, in a target folder of its own.
+    Faults,
+}
+
+/// The flag that compiles planted faults in.
+const FAULTS: [&str; 2] = ["--cfg", "pv_faults"];
+
+impl Flavour {
+    /// Where what is known of the build is kept, and where a build with faults has its target folder, relative to
+    /// the root.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::Plain => "target/pv",
+            Self::Faults => "target/pv/faults",
+        }
+    }
+
+    /// Cargo takes flags from one place only: a variable, if it is set, wins over its configuration.
+    fn apply(self, command: &mut Command, root: &Path) {
+        if self == Self::Plain {
+            return;
+        }
+        command.arg("--target-dir").arg(root.join(self.folder()));
+        let set = |name: &str| std::env::var_os(name).filter(|flags| !flags.is_empty());
+        let with = |mut flags: OsString, between: &str| {
+            for flag in FAULTS {
+                flags.push(between);
+                flags.push(flag);
+            }
+            flags
+        };
+        if let Some(flags) = set("CARGO_ENCODED_RUSTFLAGS") {
+            command.env("CARGO_ENCODED_RUSTFLAGS", with(flags, "\u{1f}"));
+        } else if let Some(flags) = set("RUSTFLAGS") {
+            command.env("RUSTFLAGS", with(flags, " "));
+        } else {
+            let [flag, value] = FAULTS;
+            command.arg("--config").arg(format!("build.rustflags=[\"{flag}\",\"{value}\"]"));
+        }
+    }
 }
 
 /// What a build gave.
@@ -134,10 +184,15 @@ const INHERITED: &[&str] = &[
 pub fn cargo_command(cargo: &Path, root: &Path) -> Command {
     let mut command = Command::new(cargo);
     command.current_dir(root).stdin(Stdio::null());
+    clean(&mut command);
+    command
+}
+
+/// Takes away what `cargo run` sets for us alone.
+pub fn clean(command: &mut Command) {
     for name in INHERITED {
         command.env_remove(name);
     }
-    command
 }
 
 /// The words that select what a plan builds.
@@ -163,10 +218,11 @@ fn selection(plan: &Plan) -> Vec<String> {
 /// # Errors
 /// When cargo cannot be started, or says something unreadable. A failing build is no error but an incomplete
 /// [`Built`].
-pub fn build(cargo: &Path, root: &Path, plan: &Plan) -> Result<Built, BuildError> {
+pub fn build(cargo: &Path, root: &Path, plan: &Plan, flavour: Flavour) -> Result<Built, BuildError> {
     let ask = |words: &[&str]| {
         let mut command = cargo_command(cargo, root);
         command.args(words).args(selection(plan)).arg("--message-format=json-render-diagnostics");
+        flavour.apply(&mut command, root);
         command
             .stderr(Stdio::inherit())
             .output()

@@ -141,7 +141,7 @@ fn list(path: &Path, folder: &Path, libraries: &[PathBuf]) -> Listing {
 }
 
 /// The variable by which the system finds shared libraries, and the folders that cargo puts there.
-fn library_path(executable: &Path, libraries: &[PathBuf]) -> Option<(&'static str, OsString)> {
+pub(crate) fn library_path(executable: &Path, libraries: &[PathBuf]) -> Option<(&'static str, OsString)> {
     let name = match std::env::consts::OS {
         "windows" => "PATH",
         "macos" => "DYLD_FALLBACK_LIBRARY_PATH",

@@ -1,7 +1,7 @@
 //! The compiled tests of the workspace: one build per distinct plan, every executable read in parallel. What an
 //! earlier inventory knows of unchanged executables is reused.
 
-use super::build::{self, BuildError, Plan};
+use super::build::{self, BuildError, Flavour, Plan};
 use super::executable::Executable;
 use contract::settings::Settings;
 use rayon::prelude::*;
@@ -56,6 +56,7 @@ impl Inventory {
         cargo: &Path,
         root: &Path,
         settings: &Settings,
+        flavour: Flavour,
         earlier: Option<&Self>,
     ) -> Result<Self, InventoryError> {
         let known: BTreeMap<&Path, &Executable> = earlier
@@ -66,7 +67,7 @@ impl Inventory {
             .collect();
         let mut builds = Vec::new();
         for plan in build::plans(settings) {
-            let built = build::build(cargo, root, &plan)?;
+            let built = build::build(cargo, root, &plan, flavour)?;
             let libraries = &built.libraries;
             let executables = built
                 .artifacts

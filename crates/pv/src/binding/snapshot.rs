@@ -2,6 +2,7 @@
 //! so that unchanged executables and sources are read once. A snapshot counts only while every source file and
 //! manifest has the content it was taken with.
 
+use super::build::Flavour;
 use super::executable::Stamp;
 use super::inventory::Inventory;
 use super::scan::file::FileItems;
@@ -16,8 +17,12 @@ use std::path::{Path, PathBuf};
 /// The version of the snapshot's form; another one is as good as none.
 const SCHEMA: u32 = 2;
 
-/// Where the snapshot lies, relative to the root.
-const PATH: &str = "target/pv/binding.json";
+/// The name of the snapshot's file in the folder of its flavour.
+const NAME: &str = "binding.json";
+
+fn path(root: &Path, flavour: Flavour) -> PathBuf {
+    root.join(flavour.folder()).join(NAME)
+}
 
 /// An inventory with the sources it was taken from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,8 +65,8 @@ impl Snapshot {
     /// The snapshot of a root, if there is one that this version of pv wrote. Whether it still counts is for
     /// [`Files::refresh`] to say.
     #[must_use]
-    pub fn load(root: &Path) -> Option<Self> {
-        let bytes = std::fs::read(root.join(PATH)).ok()?;
+    pub fn load(root: &Path, flavour: Flavour) -> Option<Self> {
+        let bytes = std::fs::read(path(root, flavour)).ok()?;
         let snapshot: Self = serde_json::from_slice(&bytes).ok()?;
         (snapshot.schema == SCHEMA && snapshot.pv == env!("CARGO_PKG_VERSION")).then_some(snapshot)
     }
@@ -70,8 +75,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn store(&self, root: &Path) -> io::Result<()> {
-        let path = root.join(PATH);
+    pub fn store(&self, root: &Path, flavour: Flavour) -> io::Result<()> {
+        let path = path(root, flavour);
         let folder = path.parent().unwrap_or(root);
         std::fs::create_dir_all(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;

@@ -1,6 +1,7 @@
 //! `pv lint`: structure, references, sources and bindings of contracts.
 
 use crate::binding::Bindings;
+use crate::binding::build::Flavour;
 use crate::cache::Cache;
 use crate::context::{Context, Repository};
 use crate::error::Error;
@@ -173,7 +174,13 @@ fn bindings(
     };
     let contracts = || workspace.contracts().map(|(_, contract)| contract);
     if args.strict_test_binding {
-        let bindings = Bindings::compile(context.cargo(), root, &workspace.repository.settings, contracts())?;
+        let bindings = Bindings::compile(
+            context.cargo(),
+            root,
+            &workspace.repository.settings,
+            Flavour::Plain,
+            contracts(),
+        )?;
         return Ok((Some(bindings), "binding: compiled".to_owned()));
     }
     Ok(match Bindings::cached(root, &workspace.repository.settings, contracts())? {

@@ -302,6 +302,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Removes a record's file.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub(super) fn remove(&self, record: &Stored) -> Result<(), StoreError> {
+        let relative = record.file.strip_prefix(&self.shown).unwrap_or(&record.file).trim_start_matches('/');
+        let path = self.dir.join(relative);
+        std::fs::remove_file(&path).map_err(StoreError::file(&path))
+    }
+}
+
 /// A file of a store, read.
 pub(super) enum Read {
     /// A record.

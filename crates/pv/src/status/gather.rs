@@ -1,6 +1,7 @@
 //! Reading what a status follows from: contracts, settings, bindings, the tree, the stores.
 
 use super::{Basis, of};
+use crate::binding::build::Flavour;
 use crate::binding::{BindingError, Bindings};
 use crate::content::{AxisError, Content, ContentError};
 use crate::evidence::index::Index;
@@ -106,7 +107,9 @@ pub fn gather(
     let contracts = typed(&loaded);
     unique(&loaded)?;
     let bindings = match knowledge {
-        Knowledge::Compiled => Some(Bindings::compile(cargo, dir, settings, contracts.iter().copied())?),
+        Knowledge::Compiled => {
+            Some(Bindings::compile(cargo, dir, settings, Flavour::Plain, contracts.iter().copied())?)
+        }
         Knowledge::Cached => Bindings::cached(dir, settings, contracts.iter().copied())?,
     };
     let mut content = Content::read(cargo, dir, settings)?;

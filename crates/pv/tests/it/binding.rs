@@ -6,7 +6,7 @@ use contract::Loaded;
 use contract::date::Date;
 use contract::id::FalsifierId;
 use falsify::{Claim, falsifier};
-use pv::binding::build::Artifact;
+use pv::binding::build::{Artifact, Flavour};
 use pv::binding::executable::Executable;
 use pv::binding::inventory::Inventory;
 use pv::binding::resolve::resolve;
@@ -292,8 +292,8 @@ fn what_does_not_compile_is_unresolved_and_hides_nothing_else(claim: &mut Claim)
 fn a_test_in_an_executable_that_cannot_start_is_bound_by_its_marker(claim: &mut Claim) {
     let fixture = Fixture::of("binding");
     let settings = fixture.settings();
-    let mut inventory =
-        Inventory::take(Path::new("cargo"), fixture.dir(), &settings, None).expect("cargo runs");
+    let mut inventory = Inventory::take(Path::new("cargo"), fixture.dir(), &settings, Flavour::Plain, None)
+        .expect("cargo runs");
     // A copy that may not be executed stands for one that lacks a library or a device.
     for executable in inventory.builds.iter_mut().flat_map(|build| &mut build.executables) {
         let copy = fixture.dir().join(format!("{}.copy", executable.crate_name));

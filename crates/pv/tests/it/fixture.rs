@@ -6,6 +6,7 @@ use contract::root::Root;
 use contract::schema::Contract;
 use contract::settings::Settings;
 use pv::binding::Bindings;
+use pv::binding::build::Flavour;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -98,7 +99,7 @@ impl Fixture {
     /// Its bindings, compiled.
     pub(crate) fn bindings(&self) -> Bindings {
         let loaded = self.loaded();
-        Bindings::compile(Path::new("cargo"), &self.dir, &self.settings(), contracts(&loaded))
+        Bindings::compile(Path::new("cargo"), &self.dir, &self.settings(), Flavour::Plain, contracts(&loaded))
             .expect("cargo runs")
     }
 
