@@ -59,6 +59,8 @@ commands! {
     Run => run,
     /// Print every status as it follows from the tree and its evidence
     Status => status,
+    /// Keep, list, verify and sign evidence
+    Evidence => evidence,
     /// Print the page of a rule
     Explain => explain,
     /// Make the changes that findings offer

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod diff;
+pub mod evidence;
 pub mod explain;
 pub mod fix;
 pub mod graph;

@@ -36,6 +36,12 @@ pub enum Error {
     /// Statuses could not be derived.
     #[error(transparent)]
     Status(#[from] crate::status::gather::GatherError),
+    /// The store of evidence could not be used.
+    #[error(transparent)]
+    Store(#[from] crate::evidence::store::StoreError),
+    /// A key could not be used.
+    #[error(transparent)]
+    Key(#[from] crate::evidence::dsse::KeyError),
     /// A count does not add up, which is a defect of pv.
     #[error(transparent)]
     Sum(#[from] contract::status::summary::SumError),

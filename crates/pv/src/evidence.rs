@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod dsse;
 pub mod index;
+pub mod intake;
 pub mod prune;
 pub mod source;
 pub mod store;
