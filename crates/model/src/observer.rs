@@ -116,6 +116,8 @@ pub trait RouteValue {
 /// The tap that asks an observer.
 pub(crate) struct Watch<'a, B: Backend> {
     observer: &'a mut dyn Observer,
+    /// The first layer that runs.
+    first: usize,
     layer: usize,
     /// What the backend reported while the observer was reading or writing.
     failed: Option<B::Err>,
@@ -124,8 +126,8 @@ pub(crate) struct Watch<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Watch<'a, B> {
-    pub(crate) fn new(observer: &'a mut dyn Observer) -> Self {
-        Self { observer, layer: 0, failed: None, stopped: false }
+    pub(crate) fn new(observer: &'a mut dyn Observer, first: usize) -> Self {
+        Self { observer, first, layer: first, failed: None, stopped: false }
     }
 
     fn site(&self, stage: Stage) -> Site {
@@ -149,7 +151,7 @@ impl<'a, B: Backend> Watch<'a, B> {
 
 impl<B: Backend> Tap<B> for Watch<'_, B> {
     fn layer(&mut self, layer: usize) {
-        self.layer = layer;
+        self.layer = self.first + layer;
     }
 
     fn wants(&self, stage: Stage) -> bool {

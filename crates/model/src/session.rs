@@ -5,6 +5,7 @@ use crate::Error;
 use crate::backend::{Backend, KvShape, Precision, Rows};
 use crate::config::Config;
 use crate::cpu::Cpu;
+use crate::cpu::simd::Level;
 use crate::cuda::{self, Cuda};
 use crate::forward::forward;
 use crate::gguf;
@@ -14,6 +15,7 @@ use crate::state::State;
 use crate::tap::{Off, Stop};
 use crate::weights::Weights;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -129,31 +131,52 @@ impl Session {
     /// # Errors
     /// When the backend is not there, the file's tensors are not those of its model, or memory does not suffice.
     pub fn new(model: &Model, options: &Options) -> Result<Self, Error> {
-        let layers = options.layers.unwrap_or(model.config.layers);
-        if layers > model.config.layers || layers == 0 {
-            return Err(Error::Layers { found: layers, layers: model.config.layers });
-        }
-        let engine: Box<dyn Engine> = match options.device {
-            Device::Cpu => {
-                let cpu = Cpu::new(options.precision, options.threads).map_err(Error::backend)?;
-                Box::new(Runner::new(cpu, model, layers)?)
-            }
-            Device::Cuda => {
-                let cuda = Cuda::new(options.precision, &options.cuda).map_err(Error::backend)?;
-                Box::new(Runner::new(cuda, model, layers)?)
-            }
-        };
-        Ok(Self { config: Arc::clone(&model.config), position: 0, engine })
+        Self::part(model, options, 0..options.layers.unwrap_or(model.config.layers))
     }
 
-    /// A session on a backend of the caller's making.
+    /// Takes up some layers of a model, between its embedding and its head. Past layer 0 what comes out means nothing
+    /// until an observer overwrites the embedding with what the layers before made.
     ///
     /// # Errors
     /// As [`Session::new`].
-    pub fn on<B: Backend + 'static>(be: B, model: &Model, layers: usize) -> Result<Self, Error>
+    pub fn part(model: &Model, options: &Options, layers: Range<usize>) -> Result<Self, Error> {
+        match options.device {
+            Device::Cpu => {
+                let cpu = Cpu::new(options.precision, options.threads).map_err(Error::backend)?;
+                Self::on(cpu, model, layers)
+            }
+            Device::Cuda => {
+                let cuda = Cuda::new(options.precision, &options.cuda).map_err(Error::backend)?;
+                Self::on(cuda, model, layers)
+            }
+        }
+    }
+
+    /// Some layers on the scalar twin of every kernel: the arbiter between a wrong kernel and a coarse precision.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn arbiter(
+        model: &Model,
+        precision: Precision,
+        threads: Option<NonZeroUsize>,
+        layers: Range<usize>,
+    ) -> Result<Self, Error> {
+        let cpu = Cpu::with_level(precision, threads, Level::SCALAR).map_err(Error::backend)?;
+        Self::on(cpu, model, layers)
+    }
+
+    /// Some layers on a backend of the caller's making.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn on<B: Backend + 'static>(be: B, model: &Model, layers: Range<usize>) -> Result<Self, Error>
     where
         B::Err: std::error::Error + Send + Sync + 'static,
     {
+        if layers.end > model.config.layers || layers.is_empty() {
+            return Err(Error::Layers { found: layers.end, layers: model.config.layers });
+        }
         let engine = Box::new(Runner::new(be, model, layers)?);
         Ok(Self { config: Arc::clone(&model.config), position: 0, engine })
     }
@@ -262,23 +285,25 @@ struct Runner<B: Backend> {
     room: (usize, usize),
     kv: Vec<B::Kv>,
     batch: Option<B::Batch>,
+    /// The first of the layers.
+    first: usize,
 }
 
 impl<B: Backend> Runner<B>
 where
     B::Err: std::error::Error + Send + Sync + 'static,
 {
-    fn new(mut be: B, model: &Model, layers: usize) -> Result<Self, Error> {
+    fn new(mut be: B, model: &Model, layers: Range<usize>) -> Result<Self, Error> {
         let config = Arc::clone(&model.config);
-        let weights = Weights::load(&mut be, &config, &model.file, &model.mapped, layers)
+        let weights = Weights::load(&mut be, &config, &model.file, &model.mapped, layers.clone())
             .map_err(|e| Error::from(e).in_file(model.mapped.path()))?;
         let shape =
             KvShape { heads: config.kv_heads, head_dim: config.head_dim, positions: CHUNK, sequences: 1 };
         be.settle();
-        let kv = (0..layers).map(|_| be.kv(shape)).collect::<Result<_, _>>().map_err(Error::backend)?;
+        let kv = layers.clone().map(|_| be.kv(shape)).collect::<Result<_, _>>().map_err(Error::backend)?;
         let room = (1, 1);
         let state = State::new(&mut be, &config, room.0, room.1).map_err(Error::backend)?;
-        Ok(Self { be, config, weights, state, room, kv, batch: None })
+        Ok(Self { be, config, weights, state, room, kv, batch: None, first: layers.start })
     }
 
     /// Planes for so many rows; larger ones than before are made anew, because they hold nothing between passes.
@@ -298,13 +323,14 @@ where
 {
     fn pass(&mut self, rows: &Rows, observer: Option<&mut dyn Observer>) -> Result<(), Error> {
         self.make_room(rows.token.len(), rows.out.len())?;
-        let Self { be, config, weights, state, kv, batch, .. } = self;
+        let Self { be, config, weights, state, kv, batch, first, .. } = self;
         let on = be.batch(rows, batch.take()).map_err(Error::backend)?;
         let result = match observer {
             None => be.step(kv, &on, |be, kv| forward(be, config, weights, state, kv, &on, &mut Off)),
             Some(observer) => {
                 observer.begin(rows).map_err(|Stop| Error::Stopped)?;
-                let inside = if observer.looks_only() {
+                // What a backend keeps is named from the model's first layer on.
+                let inside = if observer.looks_only() && *first == 0 {
                     let sites = wanted(observer, config, kv.len());
                     be.keep(config, kv.len(), &sites, rows).map_err(Error::backend)?
                 } else {
@@ -318,7 +344,7 @@ where
                     hand_over(observer, kept.map_err(Error::backend)?).map_err(|Stop| Error::Stopped)?;
                     Ok(())
                 } else {
-                    let mut watch = Watch::new(observer);
+                    let mut watch = Watch::new(observer, *first);
                     let result = be.step_by_step(kv, &on, |be, kv| {
                         forward(be, config, weights, state, kv, &on, &mut watch)
                     });

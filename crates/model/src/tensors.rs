@@ -12,6 +12,7 @@ use fault::fault;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a tensor is to the model.
@@ -422,7 +423,7 @@ impl<B: Backend> Loader<'_, B> {
 }
 
 impl<B: Backend> Weights<B> {
-    /// Takes a file's tensors up on a backend, the first `layers` layers of them, after checking all of them.
+    /// Takes a file's tensors up on a backend, of the layers those in `layers`, after checking all of them.
     ///
     /// # Errors
     /// Everything that is wrong with the tensors, together; or what the backend reports.
@@ -431,13 +432,13 @@ impl<B: Backend> Weights<B> {
         config: &Config,
         file: &gguf::File,
         mapped: &Arc<Mapped>,
-        layers: usize,
+        layers: Range<usize>,
     ) -> Result<Self, Error<B::Err>> {
         check(config, file, mapped).map_err(|problems| Error::Tensors { problems })?;
         let mut loader = Loader { be, config, file, mapped };
         Ok(Self {
             embed: loader.needed(Role::Embed, 0, B::mat)?,
-            layers: (0..layers.min(config.layers)).map(|l| loader.layer(l)).collect::<Result<_, _>>()?,
+            layers: layers.map(|l| loader.layer(l)).collect::<Result<_, _>>()?,
             norm: loader.needed(Role::Norm, 0, B::vector)?,
             head: loader.find(Role::Head, 0, B::mat)?,
         })

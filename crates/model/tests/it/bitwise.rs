@@ -42,7 +42,7 @@ fn parts_threads_and_instructions_show_in_no_bit(claim: &mut Claim) {
         }
         for level in Level::available() {
             let cpu = Cpu::with_level(Precision::Exact, NonZeroUsize::new(2), level).unwrap();
-            let session = Session::on(cpu, &model, model.config().layers).unwrap();
+            let session = Session::on(cpu, &model, 0..model.config().layers).unwrap();
             let at = claim.at("file", file).at("way", "instruction sets").on(level.name());
             at.compare(&want, &logits(session, &[&tokens]));
         }

@@ -54,7 +54,7 @@ fn prefill_steps_threads_and_instructions_agree() {
             // The scalar twin is slow: a part of the prompt will do for it.
             let n = if level == Level::SCALAR { 20 } else { tokens.len() };
             let cpu = Cpu::with_level(Precision::Fast, NonZeroUsize::new(2), level).unwrap();
-            let session = Session::on(cpu, &model, model.config().layers).unwrap();
+            let session = Session::on(cpu, &model, 0..model.config().layers).unwrap();
             let got = logits(session, &[&tokens[..n]]);
             assert_eq!(got, want[..got.len()], "{level:?}");
         }
