@@ -2,6 +2,7 @@
 //! an [`exit::Exit`]; nothing here ends the process or reads the environment.
 
 pub mod bench;
+pub mod bisect;
 pub mod diff;
 pub mod error;
 pub mod exit;
@@ -73,4 +74,6 @@ commands! {
     Trace => trace,
     /// Compare two recordings of a pass, tensor by tensor
     Diff => diff,
+    /// Find the first operation in which two backends, or two recordings, differ, and why
+    Bisect => bisect,
 }

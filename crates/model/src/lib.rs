@@ -17,6 +17,7 @@ pub mod route;
 
 pub mod architecture;
 pub mod backend;
+pub mod bisect;
 pub mod compare;
 pub mod composed;
 pub mod config;

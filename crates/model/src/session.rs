@@ -13,11 +13,12 @@ use crate::mapped::Mapped;
 use crate::observer::{Observer, Watch, hand_over, wanted};
 use crate::state::State;
 use crate::tap::{Off, Stop};
+use crate::tensors;
 use crate::weights::Weights;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Rows of one pass at most: longer prompts are cut. Results do not depend on it.
 const CHUNK: usize = 512;
@@ -30,6 +31,8 @@ pub struct Model {
     mapped: Arc<Mapped>,
     file: Arc<gguf::File>,
     config: Arc<Config>,
+    /// Its tensors are those of its config, every weight finite.
+    checked: Arc<OnceLock<()>>,
 }
 
 impl Model {
@@ -41,7 +44,18 @@ impl Model {
         let mapped = Mapped::open(path)?;
         let file = gguf::File::parse(&mapped).map_err(|e| Error::from(e).in_file(path))?;
         let config = Config::from_gguf(&file, &mapped).map_err(|e| Error::from(e).in_file(path))?;
-        Ok(Self { mapped: Arc::new(mapped), file: Arc::new(file), config: Arc::new(config) })
+        let (file, config) = (Arc::new(file), Arc::new(config));
+        Ok(Self { mapped: Arc::new(mapped), file, config, checked: Arc::default() })
+    }
+
+    /// Checks all tensors, once however many sessions take them up.
+    fn check(&self) -> Result<(), Error> {
+        if self.checked.get().is_none() {
+            let checked = tensors::check(&self.config, &self.file, &self.mapped);
+            checked.map_err(|problems| Error::Tensors { problems }.in_file(self.mapped.path()))?;
+            self.checked.get_or_init(|| ());
+        }
+        Ok(())
     }
 
     /// Its shape.
@@ -177,6 +191,7 @@ impl Session {
         if layers.end > model.config.layers || layers.is_empty() {
             return Err(Error::Layers { found: layers.end, layers: model.config.layers });
         }
+        model.check()?;
         let engine = Box::new(Runner::new(be, model, layers)?);
         Ok(Self { config: Arc::clone(&model.config), position: 0, engine })
     }

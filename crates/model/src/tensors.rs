@@ -291,7 +291,7 @@ pub(crate) fn dims(config: &Config, row: &Row) -> Vec<usize> {
 ///
 /// # Errors
 /// All problems, shapes before values.
-fn check(config: &Config, file: &gguf::File, data: &[u8]) -> Result<(), Vec<Problem>> {
+pub(crate) fn check(config: &Config, file: &gguf::File, data: &[u8]) -> Result<(), Vec<Problem>> {
     let mut problems = Vec::new();
     let mut used = HashSet::new();
     for row in TENSORS {
@@ -423,10 +423,10 @@ impl<B: Backend> Loader<'_, B> {
 }
 
 impl<B: Backend> Weights<B> {
-    /// Takes a file's tensors up on a backend, of the layers those in `layers`, after checking all of them.
+    /// Takes a file's tensors up on a backend, of the layers those in `layers`. [`check`] has seen them.
     ///
     /// # Errors
-    /// Everything that is wrong with the tensors, together; or what the backend reports.
+    /// What the backend reports.
     pub fn load(
         be: &mut B,
         config: &Config,
@@ -434,7 +434,6 @@ impl<B: Backend> Weights<B> {
         mapped: &Arc<Mapped>,
         layers: Range<usize>,
     ) -> Result<Self, Error<B::Err>> {
-        check(config, file, mapped).map_err(|problems| Error::Tensors { problems })?;
         let mut loader = Loader { be, config, file, mapped };
         Ok(Self {
             embed: loader.needed(Role::Embed, 0, B::mat)?,

@@ -19,18 +19,9 @@ pub struct Place {
     /// exact (f32 throughout) or fast (8-bit activations, f16 keys and values)
     #[arg(long, value_name = "NAME", default_value = "fast", help_heading = "Backend")]
     pub precision: String,
-    /// Threads of the CPU [default: one per core]
-    #[arg(long, value_name = "N", help_heading = "Backend")]
-    pub threads: Option<NonZeroUsize>,
-    /// CUDA device
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Backend")]
-    pub cuda_device: usize,
-    /// Folder with libcuda and libnvrtc, before the loader's own search; several may be named
-    #[arg(long, value_name = "DIR", help_heading = "Backend")]
-    pub cuda_libs: Vec<PathBuf>,
-    /// Folder to keep compiled kernels in
-    #[arg(long, value_name = "DIR", help_heading = "Backend")]
-    pub cuda_cache: Option<PathBuf>,
+    /// With what.
+    #[command(flatten)]
+    pub hardware: Hardware,
     /// Run only the first N layers
     #[arg(long, value_name = "N", help_heading = "Backend")]
     pub layers: Option<usize>,
@@ -44,14 +35,52 @@ impl Place {
     pub fn options(&self) -> Result<Options, Error> {
         let device = if self.gpu { Device::Cuda } else { device(&self.backend)? };
         let precision = precision(&self.precision)?;
+        Ok(Options { layers: self.layers, ..self.hardware.options(device, precision) })
+    }
+}
+
+/// The machine's parts, whatever runs on them.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Hardware {
+    /// Threads of the CPU [default: one per core]
+    #[arg(long, value_name = "N", help_heading = "Backend")]
+    pub threads: Option<NonZeroUsize>,
+    /// CUDA device
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Backend")]
+    pub cuda_device: usize,
+    /// Folder with libcuda and libnvrtc, before the loader's own search; several may be named
+    #[arg(long, value_name = "DIR", help_heading = "Backend")]
+    pub cuda_libs: Vec<PathBuf>,
+    /// Folder to keep compiled kernels in
+    #[arg(long, value_name = "DIR", help_heading = "Backend")]
+    pub cuda_cache: Option<PathBuf>,
+}
+
+impl Hardware {
+    /// All layers on a device.
+    #[must_use]
+    pub fn options(&self, device: Device, precision: Precision) -> Options {
         let cuda = cuda::Options {
             device: self.cuda_device,
             libraries: self.cuda_libs.clone(),
             cache: self.cuda_cache.clone(),
             eager: false,
         };
-        Ok(Options { device, precision, threads: self.threads, layers: self.layers, cuda })
+        Options { device, precision, threads: self.threads, layers: None, cuda }
     }
+}
+
+/// Reads `cpu:exact`.
+///
+/// # Errors
+/// Names that are none.
+pub fn backend_and_precision(text: &str) -> Result<(Device, Precision), Error> {
+    let Some((backend, of)) = text.split_once(':') else {
+        return Err(Error::Usage(format!(
+            "'{text}' names no backend and precision, expected cpu:exact or the like"
+        )));
+    };
+    Ok((device(backend)?, precision(of)?))
 }
 
 /// The device of that name.

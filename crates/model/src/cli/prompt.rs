@@ -2,14 +2,28 @@
 
 use super::error::Error;
 use crate::session::Model;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Message, Tokenizer};
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
-/// A prompt, as text or as tokens.
+/// A prompt, and how it is put to the model.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Prompt {
+    /// What there is.
+    #[command(flatten)]
+    pub given: Given,
+    /// Put the prompt into the file's chat template
+    #[arg(long, conflicts_with = "tokens")]
+    pub chat: bool,
+    /// What the conversation starts with
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    pub system: Option<String>,
+}
+
+/// Text or tokens.
 #[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
-pub struct Prompt {
+pub struct Given {
     /// The prompt as text; - reads standard input
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
@@ -21,13 +35,21 @@ pub struct Prompt {
     pub tokens: Option<String>,
 }
 
+impl Given {
+    /// Whether there is any.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        self.prompt.is_some() || self.prompt_file.is_some() || self.tokens.is_some()
+    }
+}
+
 impl Prompt {
     /// The text, if it was given as text.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn text(&self) -> Result<Option<String>, Error> {
-        match (&self.prompt, &self.prompt_file) {
+        match (&self.given.prompt, &self.given.prompt_file) {
             (Some(text), _) if text == "-" => {
                 let mut text = String::new();
                 let read = io::stdin().read_to_string(&mut text);
@@ -48,8 +70,13 @@ impl Prompt {
     /// # Errors
     /// When there is no prompt, no tokens are in it, or the file's tokenizer cannot be used.
     pub fn tokens(&self, model: &Model) -> Result<Vec<u32>, Error> {
-        let tokens = match (&self.tokens, self.text()?) {
+        let tokens = match (&self.given.tokens, self.text()?) {
             (Some(ids), _) => ids.split(',').map(parse).collect::<Result<Vec<_>, _>>()?,
+            (None, Some(text)) if self.chat => {
+                let mut messages = self.opening();
+                messages.push(message("user", &text));
+                conversation(&tokenizer(model)?, &messages, model)?
+            }
             (None, Some(text)) => {
                 let tokenizer = tokenizer(model)?;
                 tokenizer.encode(&text).map_err(crate::Error::from)?
@@ -63,6 +90,33 @@ impl Prompt {
         }
         Ok(tokens)
     }
+
+    /// What a conversation starts with.
+    #[must_use]
+    pub fn opening(&self) -> Vec<Message> {
+        self.system.iter().map(|content| message("system", content)).collect()
+    }
+}
+
+/// One turn of a conversation.
+#[must_use]
+pub fn message(role: &str, content: &str) -> Message {
+    Message { role: role.to_owned(), content: content.to_owned() }
+}
+
+/// The tokens of a conversation, in the file's own template.
+///
+/// # Errors
+/// When it has none, or what the template reports.
+pub fn conversation(tokenizer: &Tokenizer, messages: &[Message], model: &Model) -> Result<Vec<u32>, Error> {
+    let template = tokenizer.chat().ok_or_else(|| {
+        let file = model.mapped().path().display();
+        Error::Usage(format!(
+            "{file}: has no chat template (key tokenizer.chat_template), run without --chat"
+        ))
+    })?;
+    let tokens = template.render(messages).and_then(|text| tokenizer.encode(&text));
+    Ok(tokens.map_err(crate::Error::from)?)
 }
 
 fn parse(id: &str) -> Result<u32, Error> {

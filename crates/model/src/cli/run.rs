@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::interrupt;
 use super::output::stdout;
 use super::place::Place;
-use super::prompt::{Prompt, tokenizer};
+use super::prompt::{Prompt, message, tokenizer};
 use crate::generate::{Next, Outcome, Text, generate};
 use crate::sample::{Sampler, Settings};
 use crate::session::{Model, Session};
@@ -29,12 +29,6 @@ pub struct Args {
     /// What the model is given.
     #[command(flatten)]
     pub prompt: Prompt,
-    /// Put the prompt into the file's chat template
-    #[arg(long, conflicts_with = "tokens")]
-    pub chat: bool,
-    /// What the conversation starts with
-    #[arg(long, value_name = "TEXT", requires = "chat")]
-    pub system: Option<String>,
     /// At most N tokens
     #[arg(short = 'n', long, value_name = "N", default_value_t = 256)]
     pub max_tokens: usize,
@@ -86,7 +80,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     let model = Model::open(&args.file)?;
     let options = args.place.options()?;
     // Token ids need no tokenizer; a file without one then shows ids.
-    let tokenizer = match &args.prompt.tokens {
+    let tokenizer = match &args.prompt.given.tokens {
         None => Some(tokenizer(&model)?),
         Some(_) => Tokenizer::from_metadata(&model.file().metadata).ok(),
     };
@@ -113,42 +107,17 @@ enum First {
 
 impl First {
     fn new(args: &Args, model: &Model, tokenizer: Option<&Tokenizer>) -> Result<Self, Error> {
-        let text = args.prompt.text()?;
-        let system = args.system.iter().map(|content| message("system", content));
-        match (args.chat, tokenizer, text) {
-            (true, Some(tokenizer), text) => {
-                let mut messages: Vec<Message> = system.collect();
-                let Some(text) = text else { return Ok(Self::Chat(messages)) };
-                messages.push(message("user", &text));
-                Ok(Self::Tokens(encode(tokenizer, &messages, model)?))
-            }
-            (_, Some(tokenizer), Some(text)) => {
-                Ok(Self::Tokens(tokenizer.encode(&text).map_err(crate::Error::from)?))
-            }
-            (false, Some(tokenizer), None) if args.prompt.tokens.is_none() && !io::stdin().is_terminal() => {
+        let prompt = &args.prompt;
+        match tokenizer {
+            Some(_) if prompt.chat && !prompt.given.is_some() => Ok(Self::Chat(prompt.opening())),
+            Some(tokenizer) if !prompt.given.is_some() && !io::stdin().is_terminal() => {
                 let text = io::read_to_string(io::stdin());
                 let text = text.map_err(|e| Error::Usage(format!("standard input: {e}")))?;
                 Ok(Self::Tokens(tokenizer.encode(&text).map_err(crate::Error::from)?))
             }
-            _ => Ok(Self::Tokens(args.prompt.tokens(model)?)),
+            _ => Ok(Self::Tokens(prompt.tokens(model)?)),
         }
     }
-}
-
-fn message(role: &str, content: &str) -> Message {
-    Message { role: role.to_owned(), content: content.to_owned() }
-}
-
-/// The tokens of a conversation.
-fn encode(tokenizer: &Tokenizer, messages: &[Message], model: &Model) -> Result<Vec<u32>, Error> {
-    let template = tokenizer.chat().ok_or_else(|| {
-        let file = model.mapped().path().display();
-        Error::Usage(format!(
-            "{file}: has no chat template (key tokenizer.chat_template), run without --chat"
-        ))
-    })?;
-    let tokens = template.render(messages).and_then(|text| tokenizer.encode(&text));
-    Ok(tokens.map_err(crate::Error::from)?)
 }
 
 struct Runner<'a> {

@@ -7,6 +7,7 @@
 )]
 
 mod apr;
+mod bisect;
 mod bitwise;
 mod collect;
 mod data;
@@ -16,6 +17,7 @@ mod gguf;
 mod inspect;
 mod load;
 mod norm;
+mod perturbed;
 mod quant;
 mod reference;
 mod router;
