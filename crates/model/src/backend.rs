@@ -116,6 +116,36 @@ pub struct Rows {
     pub out: Vec<u32>,
 }
 
+/// Memory of a device that is not the host's, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// Taken for weights.
+    pub weights: usize,
+    /// Taken for keys and values.
+    pub kv: usize,
+    /// Taken for everything else: planes, tables, scratch.
+    pub workspace: usize,
+    /// Free when the device was taken into use, before anything was stored.
+    pub free_at_start: usize,
+    /// Free now.
+    pub free: usize,
+    /// All of it.
+    pub total: usize,
+}
+
+impl Memory {
+    /// What was taken in all.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.weights + self.kv + self.workspace
+    }
+    /// By how much the device's free memory dropped. Others that use the device show here, too.
+    #[must_use]
+    pub fn drop(&self) -> usize {
+        self.free_at_start.saturating_sub(self.free)
+    }
+}
+
 /// The router's decision, on the host. Row `r` holds elements `r * chosen ..` of `ids` and `weights`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Routes {
@@ -176,6 +206,10 @@ pub trait Backend: Sized {
     fn vector(&mut self, tensor: Tensor<'_>) -> Result<Self::Vector, Self::Err>;
     /// All weights are taken up: gives back what only that needed.
     fn settle(&mut self) {}
+    /// Memory of its device; `None` where that is the host's.
+    fn memory(&self) -> Result<Option<Memory>, Self::Err> {
+        Ok(None)
+    }
     /// Room for a plane of up to `rows` rows.
     fn act(&mut self, rows: usize, width: usize) -> Result<Self::Act, Self::Err>;
     /// Room for the routes of up to `rows` rows.

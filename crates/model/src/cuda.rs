@@ -24,7 +24,7 @@ pub use error::Error;
 pub use resident::{Batch, Cache, Matrix, Plane, Route, Vector};
 pub use tap::Taps;
 
-use crate::backend::{Backend, Cols, KvShape, Precision, Routes, Rows, Tensor};
+use crate::backend::{self, Backend, Cols, KvShape, Precision, Routes, Rows, Tensor};
 use crate::config::{Config, Rope};
 use crate::numerics::RopeTable;
 use crate::stage::Site;
@@ -56,17 +56,6 @@ pub struct Options {
     pub eager: bool,
 }
 
-/// What a backend has taken from the device, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Memories {
-    /// Weights.
-    pub weights: usize,
-    /// Keys and values.
-    pub kv: usize,
-    /// Everything else: planes, tables, scratch.
-    pub workspace: usize,
-}
-
 /// A device, a precision and the kernels for them. It stays on the thread that made it.
 pub struct Cuda {
     precision: Precision,
@@ -83,7 +72,10 @@ pub struct Cuda {
     last: Option<Key>,
     /// Tokens of the embedding table, as far as one was used.
     vocab: usize,
-    memories: Memories,
+    /// Bytes that weights and that keys and values take, as the driver rounds them.
+    weights: usize,
+    kv: usize,
+    free_at_start: usize,
 }
 
 /// Tables of rotation on the device.
@@ -98,15 +90,18 @@ impl Cuda {
     /// Takes a device into use.
     ///
     /// # Errors
-    /// When there is no driver, no such device, or one that the kernels do not run on.
+    /// When there is no driver, no such device, one that the kernels do not run on, or no compiler for them.
     pub fn new(precision: Precision, options: &Options) -> Result<Self> {
         let context = Context::new(options.device, &options.libraries)?;
         let stream = Stream::new(&context)?;
-        let compiler = rtc::Compiler::new(
+        let mut compiler = rtc::Compiler::new(
             &options.libraries,
             options.cache.clone(),
             context.properties().architecture.clone(),
         );
+        // Found missing now, not in the middle of a pass.
+        compiler.version()?;
+        let (free_at_start, _) = context.memory()?;
         let empty = || Memory::new(&context, "scratch", 0);
         Ok(Self {
             precision,
@@ -119,7 +114,9 @@ impl Cuda {
             graphs: graph::Cache::default(),
             last: None,
             vocab: usize::MAX,
-            memories: Memories::default(),
+            weights: 0,
+            kv: 0,
+            free_at_start,
             launcher: Launcher::new(context, stream, compiler),
         })
     }
@@ -134,22 +131,6 @@ impl Cuda {
     #[must_use]
     pub fn properties(&self) -> &Properties {
         self.launcher.context.properties()
-    }
-
-    /// What this backend has taken from the device, as the driver rounds it.
-    #[must_use]
-    pub fn memories(&self) -> Memories {
-        let all = self.launcher.context.allocated();
-        let workspace = all.saturating_sub(self.memories.weights + self.memories.kv);
-        Memories { workspace, ..self.memories }
-    }
-
-    /// Free and total memory of the device, in bytes.
-    ///
-    /// # Errors
-    /// When the driver does not answer.
-    pub fn device_memory(&self) -> Result<(usize, usize)> {
-        self.launcher.context.memory()
     }
 
     /// Waits until everything queued is done; errors of the work itself surface here.
@@ -274,7 +255,7 @@ impl Cuda {
         cache.admit(&batch.rows)?;
         let before = self.launcher.context.allocated();
         cache.grow(&self.launcher.context, &self.launcher.stream, batch.longest())?;
-        self.memories.kv += self.launcher.context.allocated() - before;
+        self.kv += self.launcher.context.allocated() - before;
         Ok(())
     }
 }
@@ -292,7 +273,7 @@ impl Backend for Cuda {
     fn mat(&mut self, tensor: Tensor<'_>) -> Result<Matrix> {
         let before = self.launcher.context.allocated();
         let matrix = self.uploader.matrix(&mut self.launcher, tensor)?;
-        self.memories.weights += self.launcher.context.allocated() - before;
+        self.weights += self.launcher.context.allocated() - before;
         Ok(matrix)
     }
 
@@ -303,12 +284,20 @@ impl Backend for Cuda {
         let before = self.launcher.context.allocated();
         let memory = Memory::new(&self.launcher.context, "a vector of weights", len * 4)?;
         memory.write(&self.launcher.stream, 0, values.as_bytes())?;
-        self.memories.weights += self.launcher.context.allocated() - before;
+        self.weights += self.launcher.context.allocated() - before;
         Ok(Vector { memory, len })
     }
 
     fn settle(&mut self) {
         self.uploader.finish();
+    }
+
+    fn memory(&self) -> Result<Option<backend::Memory>> {
+        let context = &self.launcher.context;
+        let (free, total) = context.memory()?;
+        let workspace = context.allocated().saturating_sub(self.weights + self.kv);
+        let Self { weights, kv, free_at_start, .. } = *self;
+        Ok(Some(backend::Memory { weights, kv, workspace, free_at_start, free, total }))
     }
 
     fn act(&mut self, rows: usize, width: usize) -> Result<Plane> {
@@ -322,7 +311,7 @@ impl Backend for Cuda {
     fn kv(&mut self, shape: KvShape) -> Result<Cache> {
         let before = self.launcher.context.allocated();
         let cache = Cache::new(&self.launcher.context, self.precision, shape)?;
-        self.memories.kv += self.launcher.context.allocated() - before;
+        self.kv += self.launcher.context.allocated() - before;
         Ok(cache)
     }
 
@@ -348,7 +337,7 @@ impl Backend for Cuda {
                 x.f.write(&self.launcher.stream, (r * x.width + start) * 4, row.as_bytes())?;
             }
         }
-        self.launcher.quantize(x)
+        self.launcher.quantize(x, cols)
     }
 
     fn read_route(&mut self, route: &Route) -> Result<Routes> {

@@ -121,6 +121,21 @@ pub enum Error {
     /// A backend failed.
     #[error(transparent)]
     Backend(Box<dyn std::error::Error + Send + Sync>),
+    /// A backend computes something else than the CPU.
+    #[error(
+        "the logits of {device}:{precision} differ from the CPU's on a short prompt by a normalized squared error of \
+         {nmse:.1e}, expected at most {bound:.0e}: the device, its driver or a kernel is broken (--no-load-check goes on)"
+    )]
+    Disagrees {
+        /// Its name.
+        device: &'static str,
+        /// Its precision.
+        precision: &'static str,
+        /// The error found.
+        nmse: f64,
+        /// The largest accepted.
+        bound: f64,
+    },
     /// The observer of a pass ended it.
     #[error("the pass was ended by its observer")]
     Stopped,

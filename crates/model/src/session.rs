@@ -2,7 +2,7 @@
 //! and compiled once for each.
 
 use crate::Error;
-use crate::backend::{Backend, KvShape, Precision, Rows};
+use crate::backend::{Backend, KvShape, Memory, Precision, Rows};
 use crate::config::Config;
 use crate::cpu::Cpu;
 use crate::cpu::simd::Level;
@@ -245,6 +245,14 @@ impl Session {
         self.engine.logits()
     }
 
+    /// Memory of the backend's device; `None` where that is the host's.
+    ///
+    /// # Errors
+    /// What the backend reports.
+    pub fn memory(&self) -> Result<Option<Memory>, Error> {
+        self.engine.memory()
+    }
+
     fn parts(
         &mut self,
         tokens: &[u32],
@@ -289,6 +297,7 @@ impl Session {
 trait Engine {
     fn pass(&mut self, rows: &Rows, observer: Option<&mut dyn Observer>) -> Result<(), Error>;
     fn logits(&mut self) -> Result<Vec<f32>, Error>;
+    fn memory(&self) -> Result<Option<Memory>, Error>;
 }
 
 struct Runner<B: Backend> {
@@ -376,5 +385,9 @@ where
 
     fn logits(&mut self) -> Result<Vec<f32>, Error> {
         self.be.read(&self.state.logits, crate::backend::Cols::ALL).map_err(Error::backend)
+    }
+
+    fn memory(&self) -> Result<Option<Memory>, Error> {
+        self.be.memory().map_err(Error::backend)
     }
 }

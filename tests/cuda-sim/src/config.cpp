@@ -68,7 +68,7 @@ Config read() {
     r.number("CUDA_SIM_THREADS", c.threads, 1, 256);
     r.number("CUDA_SIM_MEMORY", c.memory, 1, 1ull << 39);
     r.number("CUDA_SIM_DEVICES", c.devices, 0, 8);
-    r.number("CUDA_SIM_ARCH", c.arch, 80, 129);
+    r.number("CUDA_SIM_ARCH", c.arch, 50, 129);
     r.number("CUDA_SIM_STACK", c.stack, 16 << 10, 16 << 20);
     c.stack = (c.stack + 4095) & ~static_cast<size_t>(4095);
     c.cache = default_cache();

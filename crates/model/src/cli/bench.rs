@@ -7,7 +7,7 @@ use super::output::{Bytes, stdout};
 use super::place::Place;
 use crate::bench::{Case, Summary, Work, bandwidth};
 use crate::footprint::Footprint;
-use crate::session::{Device, Model, Options, Session};
+use crate::session::{Device, Model, Options};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::Write;
@@ -61,10 +61,9 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
             case.name()
         )));
     }
-    let options = args.place.options()?;
-    let reference = Reference::new(&model, &options);
     interrupt::install()?;
-    let mut session = Session::new(&model, &options)?;
+    let (mut session, options) = args.place.session(&model)?;
+    let reference = Reference::new(&model, &options);
     let bar = ProgressBar::new((cases.len() * (args.reps.get() + 1)) as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),

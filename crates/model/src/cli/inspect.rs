@@ -3,12 +3,15 @@
 use super::error::Error;
 use super::exit::Exit;
 use super::output::{Bytes, stdout};
+use super::place::Place;
 use crate::architecture;
+use crate::backend::Memory;
 use crate::config::Config;
 use crate::footprint::Footprint;
 use crate::gguf::{self, Array, Value};
 use crate::mapped::Mapped;
 use crate::quant::FORMATS;
+use crate::session::{Device, Model, Out};
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -17,7 +20,11 @@ use std::path::PathBuf;
 
 /// Arguments of `apr inspect`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: apr inspect model.gguf --json | jq .formats")]
+#[command(after_help = "\
+With --backend cuda the model is loaded and one token computed, to tell what memory of the device it takes.
+
+Example: apr inspect model.gguf --json | jq .formats
+Example: apr inspect model.gguf --backend cuda --precision fast")]
 pub struct Args {
     /// The GGUF file
     #[arg(value_name = "FILE")]
@@ -28,6 +35,9 @@ pub struct Args {
     /// Show arrays of more than 8 elements in full
     #[arg(long)]
     pub full: bool,
+    /// Where the model would run.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Runs `apr inspect`.
@@ -38,7 +48,9 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     let map = Mapped::open(&args.file)?;
     let file = gguf::File::parse(&map).map_err(|e| crate::Error::from(e).in_file(&args.file))?;
     let cost = Config::from_gguf(&file, &map).map(|config| Footprint::new(&config, &file.tensors));
-    let report = Report::new(&args.file.to_string_lossy(), map.len(), &file, cost, args.full);
+    let memory = memory(args)?;
+    let report =
+        Report { memory, ..Report::new(&args.file.to_string_lossy(), map.len(), &file, cost, args.full) };
     let mut out = stdout();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
@@ -48,6 +60,18 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     }
     out.flush()?;
     Ok(Exit::Holds)
+}
+
+/// What the model takes of a device's memory; `None` on the CPU.
+fn memory(args: &Args) -> Result<Option<DeviceMemory>, Error> {
+    if args.place.options()?.device == Device::Cpu {
+        return Ok(None);
+    }
+    let model = Model::open(&args.file)?;
+    let (mut session, options) = args.place.session(&model)?;
+    // Scratch and kernels are taken by the first pass.
+    session.run(&[0], Out::Last)?;
+    Ok(session.memory()?.map(|m| DeviceMemory::new(m, options.precision.name())))
 }
 
 /// Arrays up to this length are always shown in full.
@@ -67,9 +91,34 @@ struct Report {
     kv_bytes_per_token: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     not_runnable: Option<String>,
+    /// Absent unless the model was loaded onto a device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<DeviceMemory>,
     metadata: IndexMap<String, Key>,
     formats: Vec<Format>,
     tensors: Vec<Tensor>,
+}
+
+/// Bytes of device memory.
+#[derive(Serialize)]
+struct DeviceMemory {
+    precision: &'static str,
+    weights: usize,
+    kv: usize,
+    workspace: usize,
+    /// The three together.
+    taken: usize,
+    /// By how much the device's free memory dropped since the device was taken into use.
+    drop: usize,
+    free: usize,
+    total: usize,
+}
+
+impl DeviceMemory {
+    fn new(m: Memory, precision: &'static str) -> Self {
+        let Memory { weights, kv, workspace, free, total, .. } = m;
+        Self { precision, weights, kv, workspace, taken: m.taken(), drop: m.drop(), free, total }
+    }
 }
 
 #[derive(Serialize)]
@@ -151,6 +200,7 @@ impl Report {
             active_bytes_per_token: cost.as_ref().ok().map(|c| c.active),
             kv_bytes_per_token: cost.as_ref().ok().map(|c| c.cached),
             not_runnable: cost.err().map(|e| e.to_string()),
+            memory: None,
             metadata,
             formats,
             tensors,
@@ -179,6 +229,27 @@ impl Report {
         }
         if let Some(reason) = &self.not_runnable {
             writeln!(out, "Cannot be run: {reason}")?;
+        }
+        if let Some(m) = &self.memory {
+            let size = |bytes: usize| Bytes(bytes as u64).to_string();
+            writeln!(
+                out,
+                "On the device ({}): weights {}, keys and values {}, workspace {}: {} ({} bytes)",
+                m.precision,
+                size(m.weights),
+                size(m.kv),
+                size(m.workspace),
+                size(m.taken),
+                m.taken
+            )?;
+            writeln!(
+                out,
+                "Its free memory dropped by {} ({} bytes) to {} of {}",
+                size(m.drop),
+                m.drop,
+                size(m.free),
+                size(m.total)
+            )?;
         }
         writeln!(out, "\nMetadata ({})", self.metadata.len())?;
         let width = self.metadata.keys().map(|k| k.chars().count()).max().unwrap_or(0);

@@ -3,14 +3,19 @@
 use super::error::Error;
 use crate::backend::Precision;
 use crate::cuda;
-use crate::session::{Device, Options};
+use crate::loadcheck;
+use crate::session::{Device, Model, Options, Session};
+use fault::fault;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+
+/// The backend that is a GPU where there is one.
+const AUTO: &str = "auto";
 
 /// Where and how.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Place {
-    /// Where to run: cpu or cuda
+    /// Where to run: cpu, cuda, or auto (cuda if it is there, else the CPU, and why)
     #[arg(long, value_name = "NAME", default_value = "cpu", help_heading = "Backend")]
     pub backend: String,
     /// The same as --backend cuda
@@ -22,18 +27,52 @@ pub struct Place {
     /// With what.
     #[command(flatten)]
     pub hardware: Hardware,
+    /// Do not compare a short prompt with the CPU after loading onto a GPU
+    #[arg(long, help_heading = "Backend")]
+    pub no_load_check: bool,
     /// Run only the first N layers
     #[arg(long, value_name = "N", help_heading = "Backend")]
     pub layers: Option<usize>,
 }
 
 impl Place {
-    /// What the flags come to.
+    /// A model taken up where the flags say, and where that is.
+    ///
+    /// # Errors
+    /// Names that are none, a backend that is not there, a file that it cannot run, or a device that computes something
+    /// else than the CPU.
+    pub fn session(&self, model: &Model) -> Result<(Session, Options), Error> {
+        let options = self.options()?;
+        match self.checked(model, &options) {
+            Err(error) if self.is_auto() => {
+                if !fault!("cuda-auto-silent") {
+                    eprintln!("auto: running on the CPU, because: {error}");
+                }
+                let options = Options { device: Device::Cpu, ..options };
+                Ok((Session::new(model, &options)?, options))
+            }
+            session => Ok((session?, options)),
+        }
+    }
+
+    fn checked(&self, model: &Model, options: &Options) -> Result<Session, Error> {
+        let mut session = Session::new(model, options)?;
+        if !self.no_load_check {
+            loadcheck::check(model, &mut session, options)?;
+        }
+        Ok(session)
+    }
+
+    fn is_auto(&self) -> bool {
+        self.backend == AUTO && !self.gpu
+    }
+
+    /// What the flags come to; `auto` counts as the device that is tried first.
     ///
     /// # Errors
     /// Names that are none.
     pub fn options(&self) -> Result<Options, Error> {
-        let device = if self.gpu { Device::Cuda } else { device(&self.backend)? };
+        let device = if self.gpu || self.is_auto() { Device::Cuda } else { device(&self.backend)? };
         let precision = precision(&self.precision)?;
         Ok(Options { layers: self.layers, ..self.hardware.options(device, precision) })
     }
@@ -90,7 +129,7 @@ pub fn backend_and_precision(text: &str) -> Result<(Device, Precision), Error> {
 pub fn device(name: &str) -> Result<Device, Error> {
     Device::ALL.into_iter().find(|d| d.name() == name).ok_or_else(|| {
         let names = Device::ALL.map(Device::name).join(" ");
-        Error::Usage(format!("unknown backend '{name}', expected one of {names}"))
+        Error::Usage(format!("unknown backend '{name}', expected one of {AUTO} {names}"))
     })
 }
 

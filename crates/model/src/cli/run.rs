@@ -78,7 +78,6 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     };
     let sampler = Sampler::new(settings).map_err(|e| Error::Usage(e.to_string()))?;
     let model = Model::open(&args.file)?;
-    let options = args.place.options()?;
     // Token ids need no tokenizer; a file without one then shows ids.
     let tokenizer = match &args.prompt.given.tokens {
         None => Some(tokenizer(&model)?),
@@ -87,7 +86,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     let first = First::new(args, &model, tokenizer.as_ref())?;
     interrupt::install()?;
     let start = Instant::now();
-    let session = Session::new(&model, &options)?;
+    let (session, _) = args.place.session(&model)?;
     let load = start.elapsed();
     let mut runner = Runner { args, tokenizer, session, sampler, load, computed: Vec::new() };
     match first {

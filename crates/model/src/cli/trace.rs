@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output::{Bytes, stdout};
 use super::place::Place;
 use super::prompt::Prompt;
-use crate::session::{Model, Options, Session};
+use crate::session::{Model, Options};
 use crate::trace::{
     self, Digest, Directory, Entry, FORMATS, Format, MANIFEST, Manifest, ModelId, Number, Pass, Plan,
     Positions, Recorder, SCHEMA, Selection, Stats, free_bytes, parse_layers, parse_stages,
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     work.announce();
     interrupt::install()?;
 
-    let mut session = Session::new(&model, &options)?;
+    let (mut session, options) = args.place.session(&model)?;
     let directory = work.target.as_deref().map(|t| Directory::create(t, args.force));
     let directory = directory.transpose().map_err(crate::Error::from)?;
     let bar = work.bar();

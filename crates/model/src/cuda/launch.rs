@@ -5,14 +5,14 @@
 #![expect(unsafe_code, reason = "the launch is a C call that trusts its argument")]
 
 use super::args::{
-    AddArgs, AppendArgs, AttentionExactArgs, AttentionFastArgs, BiasArgs, CombineArgs, EmbedArgs,
+    self, AddArgs, AppendArgs, AttentionExactArgs, AttentionFastArgs, BiasArgs, CombineArgs, EmbedArgs,
     HeadNormArgs, HeadsArgs, MatmulArgs, NormArgs, OnlyExpertArgs, RepackArgs, RopeArgs, ScoresArgs,
     SelectArgs, SortArgs, SwigluArgs, TapArgs, TopKArgs,
 };
 use super::driver::{Context, Function, Memory, Module, Stream, check};
 use super::error::{Error, Result, fits, same};
 use super::graph::Fingerprint;
-use super::resident::{Batch, Cache, Matrix, Plane, Route, Vector, word};
+use super::resident::{Batch, Cache, Matrix, Plane, QUANTUM, Route, Vector, word};
 use super::rtc::Compiler;
 use super::table::{self, Entries, Kernel, MOST_CHOSEN, MOST_EXPERTS, TILE};
 use crate::backend::{Cols, Precision};
@@ -183,12 +183,27 @@ impl Launcher {
         self.launch(&table::REPACK_Q6_K, Geometry::new(n.div_ceil(THREADS / 8), 1, 1), argument)
     }
 
-    /// Makes the 8-bit form of a plane follow its floats.
-    pub(super) fn quantize(&mut self, x: &Plane) -> Result<()> {
-        if x.q.is_none() {
-            return Ok(());
+    /// Makes the 8-bit form of columns of a plane follow their floats; other columns may not be there yet.
+    pub(super) fn quantize(&mut self, x: &Plane, cols: Cols) -> Result<()> {
+        let (start, n) = x.cols("quantize", cols)?;
+        let Some((q, s)) = &x.q else { return Ok(()) };
+        if n == x.width {
+            return self.launch(&table::QUANTIZE, Geometry::new(1, x.rows, 1), x.args());
         }
-        self.launch(&table::QUANTIZE, Geometry::new(1, x.rows, 1), x.args())
+        // The whole blocks that the columns touch, which stay inside a row: its width is a multiple of a block's.
+        let first = start / QUANTUM * QUANTUM;
+        let width = (start + n).next_multiple_of(QUANTUM) - first;
+        for row in 0..x.rows {
+            let at = (row * x.width + first) as u64;
+            let argument = args::Plane {
+                f: x.f.address() + at * 4,
+                q: q.address() + at,
+                s: s.address() + at / QUANTUM as u64 * 8,
+                width: word(width),
+            };
+            self.launch(&table::QUANTIZE, Geometry::new(1, 1, 1), argument)?;
+        }
+        Ok(())
     }
 
     /// Stores columns of `x` at the address that `slot` (an offset into `slots`) holds, if any.

@@ -10,7 +10,7 @@ use crate::quant::Format;
 use std::rc::Rc;
 
 /// Weights that share a scale in an 8-bit plane.
-const QUANTUM: usize = 32;
+pub(super) const QUANTUM: usize = 32;
 
 /// A weight tensor: `count` matrices in the file's format, some formats permuted.
 pub struct Matrix {
