@@ -2,9 +2,11 @@
 //! device if it has one, else on the simulator.
 
 mod collect;
+mod forward;
 mod operands;
 mod operations;
 mod products;
+mod refusals;
 mod steps;
 
 use model::backend::Precision;
