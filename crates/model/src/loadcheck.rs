@@ -46,8 +46,7 @@ pub fn check(model: &Model, session: &mut Session, options: &Options) -> Result<
     }
     let (precision, bound) = (options.precision, bound(options.precision));
     let nmse = Comparison::of(&want, &got, None).map_or(f64::NAN, |c| c.nmse);
-    // Written so that NaN fails.
-    if !(nmse <= bound) {
+    if nmse.is_nan() || nmse > bound {
         return Err(Error::Disagrees {
             device: options.device.name(),
             precision: precision.name(),
