@@ -237,7 +237,7 @@ pub fn list(dir: &Path, base: &Path) -> Listing {
         }
         for entry in entries {
             match entry {
-                Ok(entry) => sort_in(entry.path(), &mut listing.files, &mut pending),
+                Ok(entry) => sort_in(&entry, &mut listing.files, &mut pending),
                 Err(error) => {
                     let message = format!("cannot be read: {error}");
                     listing.findings.push(finding(&dir, "unreadable-file", message));
@@ -249,9 +249,15 @@ pub fn list(dir: &Path, base: &Path) -> Listing {
     listing
 }
 
-fn sort_in(path: PathBuf, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) {
+fn sort_in(entry: &std::fs::DirEntry, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) {
+    let path = entry.path();
+    // The folder knows what its entries are; only a link has to be followed.
+    let is_dir = match entry.file_type() {
+        Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+        _ => path.is_dir(),
+    };
     let hidden = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with('.'));
-    if path.is_dir() {
+    if is_dir {
         if !hidden {
             folders.push(path);
         }

@@ -75,6 +75,8 @@ commands! {
     Graph => graph,
     /// Print the JSON Schema of contracts
     Schema => schema,
+    /// Serve an editor: findings while typing, statuses, definitions, completion, repairs
+    Lsp => lsp,
     /// Print what a shell needs to complete commands
     Completions => completions,
     /// Write the manual pages

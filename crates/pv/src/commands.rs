@@ -8,6 +8,7 @@ pub mod explain;
 pub mod fix;
 pub mod graph;
 pub mod lint;
+pub mod lsp;
 pub mod man;
 pub mod migrate;
 pub mod new;

@@ -118,6 +118,14 @@ impl Context {
         Self { root: Some(cwd.clone()), color: false, cwd, today, cargo, cache: None }
     }
 
+    /// The same surroundings for whoever works in a folder: a root that was not named is looked for from there.
+    #[must_use]
+    pub fn near(&self, folder: &Path) -> Self {
+        let found = || Root::above(folder).map(|root| root.dir().to_owned());
+        let root = self.root.clone().or_else(found);
+        Self { root, cwd: folder.to_owned(), cargo: self.cargo.clone(), cache: None, ..*self }
+    }
+
     /// The contract root.
     ///
     /// # Errors

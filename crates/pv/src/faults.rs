@@ -1,9 +1,9 @@
 //! The planted faults of a repository: every `fault!("name")` in its sources, by token, so that comments, strings
 //! and documentation do not count.
 
+use crate::literals::literals;
 use contract::diagnostic::Span;
 use contract::source::Source;
-use proc_macro2::{TokenStream, TokenTree};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -43,48 +43,7 @@ fn in_file(root: &Path, path: &str) -> Vec<(String, Site)> {
     if !text.contains("fault!") {
         return Vec::new();
     }
-    let Ok(tokens) = text.parse::<TokenStream>() else { return Vec::new() };
-    let mut names = Vec::new();
-    calls(tokens, &mut names);
     let product = path.starts_with("src/") || path.contains("/src/");
     let site = |(name, span)| (name, Site { source: Source::new(path, text.as_str()), span, product });
-    names.into_iter().map(site).collect()
-}
-
-/// Every `fault!("name")`, also inside of other macros.
-fn calls(tokens: TokenStream, names: &mut Vec<(String, Span)>) {
-    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-    for window in tokens.windows(3) {
-        let [TokenTree::Ident(ident), TokenTree::Punct(bang), TokenTree::Group(group)] = window else {
-            continue;
-        };
-        if ident != "fault" || bang.as_char() != '!' {
-            continue;
-        }
-        let Some(TokenTree::Literal(literal)) = group.stream().into_iter().next() else { continue };
-        if let Ok(name) = syn::parse_str::<syn::LitStr>(&literal.to_string()) {
-            let bytes = literal.span().byte_range();
-            names.push((name.value(), Span::new(bytes.start, bytes.end)));
-        }
-    }
-    for token in tokens {
-        if let TokenTree::Group(group) = token {
-            calls(group.stream(), names);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_calls_count() {
-        let text = "//! fault!(\"doc\")\nfn f() { if fault!(\"real\") { g!(fault!(\"nested\")) } }\n\
-                    // fault!(\"comment\")\nconst S: &str = \"fault!(\\\"text\\\")\";\nmacro_rules! fault { () => {} }";
-        let mut names = Vec::new();
-        calls(text.parse().expect("Rust"), &mut names);
-        let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["real", "nested"]);
-    }
+    literals(&text, "fault").into_iter().map(site).collect()
 }

@@ -21,6 +21,8 @@ pub mod evidence;
 pub mod faults;
 pub mod graph;
 pub mod lint;
+pub mod literals;
+pub mod lsp;
 pub mod migrate;
 pub mod plan;
 pub mod report;

@@ -19,6 +19,8 @@ use contract::walk::Dialect;
 use contract::yaml::Node;
 use levels::Levels;
 pub use rules::RULES;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 /// One rule.
 #[derive(Debug)]
@@ -133,18 +135,23 @@ pub fn run(
     levels: Levels<'_>,
     comments: Comments,
 ) -> Vec<Diagnostic> {
-    let mut found = check_workspace(workspace, bindings);
+    // Names of files are compared as bytes: as paths, part by part, it would take most of the time.
+    let mut found: BTreeMap<OsString, Vec<Diagnostic>> = BTreeMap::new();
+    for finding in check_workspace(workspace, bindings) {
+        found.entry(finding.location.path.as_os_str().to_owned()).or_default().push(finding);
+    }
     let mut findings: Vec<Diagnostic> = Vec::new();
     for file in &workspace.files {
         let mut of_file = file.analysis.findings.clone();
-        of_file.extend(found.extract_if(.., |finding| finding.location.path == file.source.path()));
+        of_file.extend(found.remove(file.source.path().as_os_str()).into_iter().flatten());
         if comments == Comments::Heeded {
             allow::apply(&file.source, &file.analysis.allows, &mut of_file);
         }
         let dialect = file.analysis.dialect;
         findings.extend(of_file.into_iter().filter_map(|finding| levels.apply(finding, dialect)));
     }
-    findings.extend(found.into_iter().filter_map(|finding| levels.apply(finding, Dialect::Schema1)));
+    let others = found.into_values().flatten();
+    findings.extend(others.filter_map(|finding| levels.apply(finding, Dialect::Schema1)));
     findings
 }
 

@@ -112,8 +112,14 @@ impl Workspace {
         open: &Open,
     ) -> Result<Self, Error> {
         let root = repository.root.as_ref();
-        let scopes = scopes(context, root, paths)?;
+        let mut scopes = scopes(context, root, paths)?;
         let unlisted = scopes.iter().flat_map(|scope| &scope.unlisted).cloned().collect();
+        // What an editor has not written yet has its place among the contracts all the same.
+        if let (true, Some(scope), Some(root)) = (paths.is_empty(), scopes.first_mut(), root) {
+            let yaml = |path: &&PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+            let inside = open.keys().filter(yaml).filter(|path| path.starts_with(root.contracts()));
+            scope.files.extend(inside.map(|path| (path.clone(), true)));
+        }
         let files: Vec<(usize, &PathBuf, bool)> = scopes
             .iter()
             .enumerate()
@@ -218,7 +224,8 @@ impl Workspace {
             .chain(self.unlisted.iter().cloned())
             .filter(|finding| named.get(&*finding.location.path).copied().unwrap_or(true))
             .collect();
-        findings.sort_by(|a, b| (&a.location, &a.rule, &a.message).cmp(&(&b.location, &b.rule, &b.message)));
+        findings
+            .par_sort_by(|a, b| (&a.location, &a.rule, &a.message).cmp(&(&b.location, &b.rule, &b.message)));
         findings.dedup();
         let unread: BTreeSet<&Path> = findings
             .iter()

@@ -4,16 +4,32 @@ use super::Report;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use contract::diagnostic::{Diagnostic, Location, Severity};
 use contract::source::Source;
+use rayon::prelude::*;
 use std::io::{self, Write};
 use std::ops::Range;
+
+/// So many findings are shown with their snippets; of the others, a line each. Nobody reads more at once, and
+/// snippets take most of the time of a large report.
+const SNIPPETS: usize = 1_000;
 
 /// More of a line than this is not shown on either side of the marked text.
 const CONTEXT: usize = 400;
 
 pub(super) fn print(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let renderer = if report.color { Renderer::styled() } else { Renderer::plain() };
-    for finding in &report.findings {
-        writeln!(out, "{}\n", renderer.render(&groups(report, finding)))?;
+    let (first, rest) = report.findings.split_at(report.findings.len().min(SNIPPETS));
+    let render = |finding| renderer.render(&groups(report, finding));
+    let rendered: Vec<String> = first.par_iter().map(render).collect();
+    for snippet in rendered {
+        writeln!(out, "{snippet}\n")?;
+    }
+    for finding in rest {
+        let Diagnostic { rule, severity, location, message, .. } = finding;
+        let (path, start) = (location.path.display(), location.start);
+        writeln!(out, "{path}:{}:{}: {}[{rule}]: {message}", start.line, start.column, severity.name())?;
+    }
+    if !rest.is_empty() {
+        writeln!(out)?;
     }
     summary(report, out)
 }

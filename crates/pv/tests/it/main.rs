@@ -11,5 +11,6 @@ mod hostile;
 mod known;
 mod legacy;
 mod lint;
+mod lsp;
 mod report;
 mod rewrite;
