@@ -30,3 +30,26 @@ fn every_command_shows_an_example() {
         assert!(help.contains("Example: pv "), "`pv {} --help` has no example", command.get_name());
     }
 }
+
+#[test]
+fn explain_knows_rules_falsifiers_and_contracts() {
+    let root = falsify::root().expect("the repository");
+    let explain = |topic: &str| {
+        let out = crate::report::pv(&root, &["explain", topic]);
+        let said = if out.status.success() { out.stdout } else { out.stderr };
+        (out.status.code(), String::from_utf8(said).expect("text"))
+    };
+    for (topic, part) in [
+        ("cycle", "## Why is this bad?"),
+        ("FALSIFY-PV-BIND-006", "It must catch: binding-takes-any-target"),
+        ("FALSIFY-PV-BIND-006", "For every change of: none, renamed"),
+        ("pv-binding-v1", "- FALSIFY-PV-BIND-001: "),
+    ] {
+        let (code, said) = explain(topic);
+        assert!(code == Some(0) && said.contains(part), "{topic}: {said}");
+    }
+    for (topic, near) in [("cycel", "`cycle`"), ("FALSIFY-PV-BIND-06", "`FALSIFY-PV-BIND-006`")] {
+        let (code, said) = explain(topic);
+        assert!(code == Some(3) && said.contains(near), "{topic}: {said}");
+    }
+}
