@@ -6,11 +6,14 @@
 //! right side's precision decides on the same input: what it does not make either is a wrong kernel. Knows no file
 //! format and no command line.
 
+mod element;
+mod guard;
 mod operands;
 mod replay;
 mod report;
 mod script;
 
+pub use guard::{Guard, NotFinite};
 pub use operands::{Operands, falsifier, operands, tensor_name};
 pub use report::{
     Class, Divergence, Extent, Finding, Line, NonFiniteElement, Range as Extremes, Report, Step, Weight,
@@ -25,7 +28,9 @@ use crate::diff;
 use crate::session::{Model, Session};
 use crate::stage::{Site, Stage};
 use crate::tap::Stop;
+use crate::tensors::Role;
 use crate::trace::{self, Number};
+use element::{Origin, Shape};
 use fault::fault;
 use replay::{Met, Replay};
 use std::collections::HashMap;
@@ -530,6 +535,7 @@ impl<'a> Frame<'a> {
     fn finding(&self, class: Class, side: Which, site: Site, positions: &[u32]) -> Finding {
         let made_of = operands(self.model.config(), site, self.layers.end - 1);
         let weights = made_of.weights.iter().filter_map(|role| {
+            let role = if fault!("bisect-names-another-tensor") { &Role::AttnNorm } else { role };
             let tensor = tensor_name(self.model, *role, site.layer)?;
             let format = self.model.file().tensor(&tensor)?.format.row().name.to_owned();
             Some(Weight { tensor, format })
@@ -560,7 +566,11 @@ impl<'a> Frame<'a> {
         let Judged { which, suspect, reference, wrong, by_twin } = judged;
         let site = suspect.at.1;
         let first_bad = wrong.iter().position(|v| !v.is_finite());
-        let class = if first_bad.is_some() { Class::NanSource } else { Class::KernelError };
+        let class = if first_bad.is_some() && !fault!("bisect-nan-unseen") {
+            Class::NanSource
+        } else {
+            Class::KernelError
+        };
         let mut finding = self.finding(class, *which, site, &suspect.positions);
         finding.own = Number(suspect.nmse);
         finding.twin = by_twin.then(|| Number(agrees(site.stage, reference, wrong).1));
@@ -578,7 +588,10 @@ impl<'a> Frame<'a> {
         finding.extent = Some(extent);
         finding.worst = Comparison::of(reference, wrong, None).map(|c| c.worst).unwrap_or_default();
         finding.sign = self.sign(site, &suspect.positions, reference, wrong);
-        finding.nan = first_bad.map(|index| self.element(&shape, site, index, reference, wrong));
+        let origin =
+            Origin { model: self.model, script: self.script, last: self.layers.end - 1, site, shape: &shape };
+        finding.nan =
+            first_bad.map(|index| origin.element(index, wrong[index], reference.get(index).copied()));
         finding
     }
 
@@ -618,139 +631,6 @@ impl<'a> Frame<'a> {
             v
         };
         (sorted(reference) == sorted(wrong)).then(|| "the right numbers in another order".to_owned())
-    }
-
-    /// Everything an element that is not finite is made of.
-    fn element(
-        &self,
-        shape: &Shape,
-        site: Site,
-        index: usize,
-        twin: &[f32],
-        wrong: &[f32],
-    ) -> NonFiniteElement {
-        let (row, column) = (index / shape.width, index % shape.width);
-        let (position, expert) = shape.place(row);
-        let made_of = operands(self.model.config(), site, self.layers.end - 1);
-        let inputs = made_of.inputs.iter().filter_map(|input| {
-            // Attention reads the keys and values of every position so far.
-            let attends = site.stage == Stage::Attention && input.stage != Stage::QPostRope;
-            let from = if attends { 0 } else { position };
-            let positions: Vec<u32> = (from..=position).collect();
-            let values = match input.stage {
-                Stage::MoeRouter => self.script.route(input.layer?, &positions)?.weights,
-                _ => self.script.value(*input, &positions)?.to_vec(),
-            };
-            let per = input.stage.row().scope == crate::stage::Scope::Expert && expert.is_some();
-            let values = match (per, shape.per) {
-                (true, per) => {
-                    let width = values.len() / per;
-                    let rank = row % per;
-                    values[rank * width..(rank + 1) * width].to_vec()
-                }
-                (false, _) => values,
-            };
-            Some(extremes(input.to_string(), &values))
-        });
-        NonFiniteElement {
-            index,
-            position,
-            column,
-            expert,
-            value: wrong[index].into(),
-            twin: twin.get(index).copied().unwrap_or(f32::NAN).into(),
-            weights: self.weight_row(site, column, expert.unwrap_or(0)),
-            inputs: inputs.collect(),
-        }
-    }
-
-    /// The row of weights behind a column of a product, or the whole vector of a norm.
-    fn weight_row(&self, site: Site, column: usize, expert: u32) -> Option<WeightRow> {
-        let config = self.model.config();
-        let made_of = operands(config, site, self.layers.end - 1);
-        let starts = [0, config.q_width(), config.q_width() + config.kv_width(), usize::MAX];
-        let which = match made_of.weights.len() {
-            0 => return None,
-            1 => 0,
-            _ => starts.iter().rposition(|s| column >= *s)?,
-        };
-        let tensor_name = tensor_name(self.model, made_of.weights[which], site.layer)?;
-        let tensor = self.model.file().tensor(&tensor_name)?;
-        let cols = tensor.dims[0];
-        let rows_per_expert = tensor.dims.get(1).copied().unwrap_or(1);
-        let row = if tensor.dims.len() < 2 { 0 } else { column - if which > 0 { starts[which] } else { 0 } };
-        let row_bytes = tensor.format.row_bytes(cols)?;
-        let start = tensor.bytes.start + (expert as usize * rows_per_expert + row) * row_bytes;
-        let mut values = vec![0.0; cols];
-        tensor.format.dequantize(self.model.mapped().get(start..start + row_bytes)?, &mut values).ok()?;
-        let range = extremes("weights".to_owned(), &values);
-        let format = tensor.format.row().name.to_owned();
-        Some(WeightRow { tensor: tensor_name, format, row, range })
-    }
-}
-
-fn extremes(of: String, values: &[f32]) -> Extremes {
-    let finite = || values.iter().copied().filter(|v| v.is_finite());
-    let (min, max) = (finite().min_by(f32::total_cmp), finite().max_by(f32::total_cmp));
-    Extremes {
-        of,
-        min: min.unwrap_or(f32::NAN).into(),
-        max: max.unwrap_or(f32::NAN).into(),
-        not_finite: values.len() - finite().count(),
-    }
-}
-
-/// How a value of some positions is laid out.
-struct Shape {
-    width: usize,
-    /// Rows of one position.
-    per: usize,
-    positions: Vec<u32>,
-    /// The expert of each row, of stages of experts.
-    experts: Vec<u32>,
-}
-
-impl Shape {
-    fn new(script: &Script, site: Site, positions: &[u32], elements: usize) -> Self {
-        let by_expert = site.stage.row().scope == crate::stage::Scope::Expert;
-        let route = site.layer.filter(|_| by_expert).and_then(|l| script.route(l, positions));
-        let per = route.as_ref().map_or(1, |r| r.chosen.max(1));
-        let rows = positions.len() * per;
-        Self {
-            width: (elements / rows.max(1)).max(1),
-            per: script::rows_per_position(site.stage, per),
-            positions: positions.to_vec(),
-            experts: route.map(|r| r.ids).unwrap_or_default(),
-        }
-    }
-
-    fn place(&self, row: usize) -> (u32, Option<u32>) {
-        let position = self.positions.get(row / self.per).copied().unwrap_or(0);
-        (position, self.experts.get(row).copied())
-    }
-
-    fn extent(&self, reference: &[f32], wrong: &[f32]) -> Extent {
-        let squares: f64 = reference.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v).powi(2)).sum();
-        let scale = STRICT.sqrt() * (squares / reference.len().max(1) as f64).sqrt();
-        let far = |r: f32, w: f32| match r.is_finite() && w.is_finite() {
-            true => (f64::from(r) - f64::from(w)).abs() > scale,
-            false => r.to_bits() != w.to_bits() && !(r.is_nan() && w.is_nan()) || !w.is_finite(),
-        };
-        let places = reference.iter().zip(wrong).enumerate();
-        let bad: Vec<usize> = places.filter(|(_, (r, w))| far(**r, **w)).map(|(i, _)| i).collect();
-        let unique = |mut v: Vec<u32>| {
-            v.sort_unstable();
-            v.dedup();
-            v
-        };
-        let columns = bad.iter().map(|i| i % self.width);
-        Extent {
-            elements: bad.len(),
-            of: wrong.len(),
-            positions: unique(bad.iter().map(|i| self.place(i / self.width).0).collect()),
-            columns: [columns.clone().min().unwrap_or(0), columns.max().map_or(0, |c| c + 1)],
-            experts: unique(bad.iter().filter_map(|i| self.place(i / self.width).1).collect()),
-        }
     }
 }
 
@@ -874,7 +754,7 @@ impl Report {
                         format!(" and row {} of {} ({}) are finite", w.row, w.tensor, w.format)
                     });
                     let inputs = if weights.is_empty() { " are finite" } else { "" };
-                    let twin = if n.twin.0.is_finite() {
+                    let twin = if n.twin.is_some_and(|t| t.0.is_finite()) {
                         "; the scalar twin makes a number of them"
                     } else {
                         "; so does the scalar twin"

@@ -61,6 +61,9 @@ pub const WORST: usize = 8;
 /// Decades of the histogram of absolute differences: below 1e-12, 1e-12 .. 1e-11, ..., 1e3 and more.
 pub const DECADES: usize = 17;
 const FIRST_DECADE: i32 = -12;
+/// Lower ends of the decades but the first.
+const STEPS: [f64; DECADES - 1] =
+    [1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3];
 
 /// How two tensors of the same length compare; the left one is the reference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -187,8 +190,7 @@ fn quotient(over: f64, under: f64, zero_by_zero: f64, by_zero: f64) -> f64 {
 
 /// The histogram's decade of a positive difference.
 fn decade(difference: f64) -> usize {
-    let decade = difference.log10().floor() as i64 - i64::from(FIRST_DECADE) + 1;
-    usize::try_from(decade.clamp(0, DECADES as i64 - 1)).unwrap_or(0)
+    STEPS.partition_point(|step| *step <= difference)
 }
 
 /// The label of a decade: its lower end.

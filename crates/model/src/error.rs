@@ -136,6 +136,19 @@ pub enum Error {
         /// The largest accepted.
         bound: f64,
     },
+    /// A pass made what is no finite number, and was asked to stop there.
+    #[error("{0}")]
+    NotFinite(Box<crate::bisect::NotFinite>),
+    /// What a pass was to be changed by does not fit it.
+    #[error("{what}: {found}, expected {expected}")]
+    Intervention {
+        /// Which one.
+        what: String,
+        /// What was found.
+        found: String,
+        /// What is accepted.
+        expected: String,
+    },
     /// The observer of a pass ended it.
     #[error("the pass was ended by its observer")]
     Stopped,

@@ -33,6 +33,7 @@ pub mod weights;
 pub mod cpu;
 pub mod cuda;
 
+pub mod intervene;
 pub mod loadcheck;
 pub mod observer;
 pub mod session;

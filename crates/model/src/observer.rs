@@ -3,6 +3,7 @@
 //! An [`Observer`] is asked which sites it wants, sees their values where they are made, and may overwrite them. What it
 //! does with them (store, compare, force, stop) is its own affair; the pass refuses to know.
 
+use crate::Error;
 use crate::backend::{Backend, Cols, Routes, Rows};
 use crate::config::Config;
 use crate::stage::{STAGES, Site, Stage};
@@ -26,6 +27,11 @@ pub trait Observer {
         false
     }
 
+    /// Why it ended a pass, if it did and keeps a reason.
+    fn reason(&mut self) -> Option<Error> {
+        None
+    }
+
     /// Whether the value at a site is wanted. Derived stages are computed only if so.
     fn wants(&self, site: Site) -> bool;
 
@@ -47,35 +53,29 @@ pub trait Observer {
     }
 }
 
-/// Two observers of the same passes: the second sees what the first left.
-pub struct Both<'a>(pub &'a mut dyn Observer, pub &'a mut dyn Observer);
+/// Several observers of the same passes: each sees what those before it left.
+pub struct Several<'a>(pub Vec<&'a mut dyn Observer>);
 
-impl Observer for Both<'_> {
+impl Observer for Several<'_> {
     fn begin(&mut self, rows: &Rows) -> Result<(), Stop> {
-        self.0.begin(rows)?;
-        self.1.begin(rows)
+        self.0.iter_mut().try_for_each(|observer| observer.begin(rows))
     }
     fn looks_only(&self) -> bool {
-        self.0.looks_only() && self.1.looks_only()
+        self.0.iter().all(|observer| observer.looks_only())
+    }
+    fn reason(&mut self) -> Option<Error> {
+        self.0.iter_mut().find_map(|observer| observer.reason())
     }
     fn wants(&self, site: Site) -> bool {
-        self.0.wants(site) || self.1.wants(site)
+        self.0.iter().any(|observer| observer.wants(site))
     }
     fn value(&mut self, site: Site, value: &mut dyn Value) -> Result<(), Stop> {
-        for observer in [&mut *self.0, &mut *self.1] {
-            if observer.wants(site) {
-                observer.value(site, value)?;
-            }
-        }
-        Ok(())
+        let mut wanting = self.0.iter_mut().filter(|observer| observer.wants(site));
+        wanting.try_for_each(|observer| observer.value(site, value))
     }
     fn route(&mut self, layer: usize, route: &mut dyn RouteValue) -> Result<(), Stop> {
-        for observer in [&mut *self.0, &mut *self.1] {
-            if wants_route(observer, layer) {
-                observer.route(layer, route)?;
-            }
-        }
-        Ok(())
+        let mut wanting = self.0.iter_mut().filter(|observer| wants_route(&***observer, layer));
+        wanting.try_for_each(|observer| observer.route(layer, route))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cuda::{self, Cuda};
 use crate::forward::forward;
 use crate::gguf;
 use crate::mapped::Mapped;
-use crate::observer::{Observer, Watch, hand_over, wanted};
+use crate::observer::{Observer, Several, Watch, hand_over, wanted};
 use crate::state::State;
 use crate::tap::{Off, Stop};
 use crate::tensors;
@@ -137,6 +137,8 @@ pub struct Session {
     config: Arc<Config>,
     position: usize,
     engine: Box<dyn Engine>,
+    /// What watches every pass, before the caller's observer.
+    attached: Vec<Box<dyn Observer>>,
 }
 
 impl Session {
@@ -193,7 +195,12 @@ impl Session {
         }
         model.check()?;
         let engine = Box::new(Runner::new(be, model, layers)?);
-        Ok(Self { config: Arc::clone(&model.config), position: 0, engine })
+        Ok(Self { config: Arc::clone(&model.config), position: 0, engine, attached: Vec::new() })
+    }
+
+    /// Has an observer watch every pass from now on, after those attached before it and before the caller's.
+    pub fn attach(&mut self, observer: Box<dyn Observer>) {
+        self.attached.push(observer);
     }
 
     /// The model's shape.
@@ -284,9 +291,15 @@ impl Session {
                     Out::Last => vec![n - 1],
                 },
             };
+            let attached = self.attached.iter_mut().map(|o| &mut **o as &mut dyn Observer);
             // Reborrowed for each part; `as_deref_mut` would demand that the object outlive the session.
             let observer = observer.as_mut().map(|o| &mut **o as &mut dyn Observer);
-            self.engine.pass(&rows, observer)?;
+            let mut all = Several(attached.chain(observer).collect());
+            let watched = if all.0.is_empty() { None } else { Some(&mut all as &mut dyn Observer) };
+            match self.engine.pass(&rows, watched) {
+                Err(Error::Stopped) => return Err(all.reason().unwrap_or(Error::Stopped)),
+                other => other?,
+            }
             self.position += part.len();
         }
         Ok(())

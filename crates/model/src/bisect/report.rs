@@ -113,8 +113,8 @@ pub struct NonFiniteElement {
     pub expert: Option<u32>,
     /// What it is.
     pub value: Number,
-    /// What the scalar twin makes of the same input.
-    pub twin: Number,
+    /// What the scalar twin makes of the same input, where it was asked.
+    pub twin: Option<Number>,
     /// The row of weights that makes it.
     pub weights: Option<WeightRow>,
     /// The row of each input.
@@ -209,7 +209,7 @@ pub struct Divergence {
     pub key: String,
     /// How.
     pub verdict: Verdict,
-    /// By how much.
+    /// By how much: NMSE; of a choice of experts the share of positions.
     pub nmse: Number,
 }
 
@@ -273,7 +273,7 @@ impl Report {
         match &self.diverges {
             Some(d) => writeln!(
                 out,
-                "free-running  {} at {}, {}, NMSE {:.1e}, bound {:.0e}; {} choices of experts differ",
+                "free-running  {} at {}, {}, error {:.1e}, bound {:.0e}; {} choices of experts differ",
                 d.verdict, d.key, d.step, d.nmse.0, self.bound.0, self.flips
             )?,
             None => {
@@ -316,7 +316,9 @@ impl Report {
 
 impl Finding {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out)?;
+        if self.extent.is_some() {
+            writeln!(out)?;
+        }
         for w in &self.weights {
             writeln!(out, "weights   {} ({})", w.tensor, w.format)?;
         }
@@ -335,26 +337,29 @@ impl Finding {
             writeln!(out, "looks like {sign}")?;
         }
         if let Some(n) = &self.nan {
-            let expert = n.expert.map(|e| format!(", expert {e}")).unwrap_or_default();
-            writeln!(
-                out,
-                "element   {} (position {}, column {}{expert}) is {}, its twin {}",
-                n.index, n.position, n.column, n.value, n.twin
-            )?;
-            if let Some(w) = &n.weights {
-                writeln!(
-                    out,
-                    "          row {} of {} ({}): {} .. {}, {} not finite",
-                    w.row, w.tensor, w.format, w.range.min, w.range.max, w.range.not_finite
-                )?;
-            }
-            for i in &n.inputs {
-                writeln!(
-                    out,
-                    "          input {}: {} .. {}, {} not finite",
-                    i.of, i.min, i.max, i.not_finite
-                )?;
-            }
+            writeln!(out, "element   {n}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for NonFiniteElement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (position {}, column {}", self.index, self.position, self.column)?;
+        if let Some(expert) = self.expert {
+            write!(f, ", expert {expert}")?;
+        }
+        write!(f, ") is {}", self.value)?;
+        if let Some(twin) = self.twin {
+            write!(f, ", its twin {twin}")?;
+        }
+        if let Some(w) = &self.weights {
+            let Range { min, max, not_finite, .. } = &w.range;
+            let (row, tensor, format) = (w.row, &w.tensor, &w.format);
+            write!(f, "; row {row} of {tensor} ({format}): {min} .. {max}, {not_finite} not finite")?;
+        }
+        for Range { of, min, max, not_finite } in &self.inputs {
+            write!(f, "; input {of}: {min} .. {max}, {not_finite} not finite")?;
         }
         Ok(())
     }

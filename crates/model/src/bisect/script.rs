@@ -24,6 +24,8 @@ pub struct Script {
     routes: HashMap<usize, Routes>,
     /// Positions that have logits, ascending.
     outputs: Vec<u32>,
+    /// The position of the first row.
+    base: usize,
     /// The rows of the pass at hand, while recording.
     rows: Rows,
 }
@@ -135,7 +137,7 @@ impl Script {
         let first = *positions.first()?;
         let first = match stage.of_output_rows() {
             true => self.outputs.iter().position(|p| *p == first)?,
-            false => first as usize,
+            false => (first as usize).checked_sub(self.base)?,
         };
         Some(first..first + positions.len())
     }
@@ -158,7 +160,32 @@ impl Script {
         Ok(())
     }
 
-    fn push(&mut self, site: Site, values: &[f32], rows: usize) {
+    /// Forgets everything, and keeps what a pass over these rows makes.
+    pub(super) fn restart(&mut self, rows: &Rows) {
+        self.planes.clear();
+        self.routes.clear();
+        self.outputs.clear();
+        self.base = rows.position.first().map_or(0, |p| *p as usize);
+        self.outputs.extend(rows.out.iter().filter_map(|r| rows.position.get(*r as usize)));
+        self.rows.clone_from(rows);
+    }
+
+    /// The first position that it has.
+    pub(super) fn first_position(&self) -> u32 {
+        self.base as u32
+    }
+
+    /// Positions of the rows of a stage in the pass at hand.
+    pub(super) fn positions(&self, stage: Stage) -> &[u32] {
+        if stage.of_output_rows() { &self.outputs } else { &self.rows.position }
+    }
+
+    /// Keeps a layer's choice.
+    pub(super) fn keep_route(&mut self, layer: usize, route: Routes) {
+        self.routes.insert(layer, route);
+    }
+
+    pub(super) fn push(&mut self, site: Site, values: &[f32], rows: usize) {
         let plane = self.planes.entry(site).or_default();
         plane.width = values.len() / rows.max(1);
         plane.values.extend_from_slice(values);

@@ -63,6 +63,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     }
     interrupt::install()?;
     let (mut session, options) = args.place.session(&model)?;
+    args.place.probes.attach(&mut session, &model, &options)?;
     let reference = Reference::new(&model, &options);
     let bar = ProgressBar::new((cases.len() * (args.reps.get() + 1)) as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")

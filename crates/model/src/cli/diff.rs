@@ -17,6 +17,8 @@ The left side is the reference: NMSE is the squared difference over the squared 
 NAN_LEFT, NAN_RIGHT, NAN_BOTH, MISSING; exit code 1 when a tensor does not match. Experts are compared as sets, their
 outputs expert by expert.
 
+Recordings without tensors (--stats-only) are compared by digest: the same bits match, anything else diverges.
+
 A side is the folder of a trace, a folder of .npy files, or a .safetensors, .npy or APRT file; --map gives our names for
 those of another program.
 

@@ -2,7 +2,9 @@
 
 use super::error::Error;
 use crate::backend::Precision;
+use crate::bisect::Guard;
 use crate::cuda;
+use crate::intervene::Interventions;
 use crate::loadcheck;
 use crate::session::{Device, Model, Options, Session};
 use fault::fault;
@@ -33,6 +35,54 @@ pub struct Place {
     /// Run only the first N layers
     #[arg(long, value_name = "N", help_heading = "Backend")]
     pub layers: Option<usize>,
+    /// What is done to the pass.
+    #[command(flatten)]
+    pub probes: Probes,
+}
+
+/// What is done to a pass while it runs.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Probes {
+    /// Stop at the first value that is not finite, and say what it is made of
+    #[arg(long, help_heading = "Probes")]
+    pub check_finite: bool,
+    /// Use the experts and weights of a recording instead of the router's
+    #[arg(long, value_name = "TRACE", help_heading = "Probes")]
+    pub route_from: Option<PathBuf>,
+    /// Replace a value by a tensor of a file, from position 0 on; may be given several times
+    #[arg(long, value_name = "STAGE@LAYER=FILE", help_heading = "Probes")]
+    pub inject: Vec<String>,
+}
+
+impl Probes {
+    /// Attaches them to a session; says what changes the pass.
+    ///
+    /// # Errors
+    /// When a file does not fit the model.
+    pub fn attach(
+        &self,
+        session: &mut Session,
+        model: &Model,
+        options: &Options,
+    ) -> Result<Vec<String>, Error> {
+        let config = model.config();
+        let layers = options.layers.unwrap_or(config.layers);
+        let mut interventions = Interventions::new(config);
+        if let Some(path) = &self.route_from {
+            interventions.route_from(path, config, layers)?;
+        }
+        for text in &self.inject {
+            interventions.inject(text, config, layers)?;
+        }
+        let names = interventions.names().to_vec();
+        if !names.is_empty() {
+            session.attach(Box::new(interventions));
+        }
+        if self.check_finite {
+            session.attach(Box::new(Guard::new(model)));
+        }
+        Ok(names)
+    }
 }
 
 impl Place {

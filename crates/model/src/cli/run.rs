@@ -86,7 +86,8 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     let first = First::new(args, &model, tokenizer.as_ref())?;
     interrupt::install()?;
     let start = Instant::now();
-    let (session, _) = args.place.session(&model)?;
+    let (mut session, options) = args.place.session(&model)?;
+    args.place.probes.attach(&mut session, &model, &options)?;
     let load = start.elapsed();
     let mut runner = Runner { args, tokenizer, session, sampler, load, computed: Vec::new() };
     match first {

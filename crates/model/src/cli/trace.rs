@@ -94,6 +94,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     interrupt::install()?;
 
     let (mut session, options) = args.place.session(&model)?;
+    let interventions = args.place.probes.attach(&mut session, &model, &options)?;
     let directory = work.target.as_deref().map(|t| Directory::create(t, args.force));
     let directory = directory.transpose().map_err(crate::Error::from)?;
     let bar = work.bar();
@@ -110,7 +111,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     bar.finish_and_clear();
     let logits = session.logits()?;
 
-    let manifest = work.manifest(&model, &options, tokens, entries);
+    let manifest = Manifest { interventions, ..work.manifest(&model, &options, tokens, entries) };
     if let Some(directory) = directory {
         write_manifest(&directory, &manifest)?;
         if interrupt::caught() {

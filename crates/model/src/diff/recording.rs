@@ -113,6 +113,9 @@ impl Recording for Trace {
     fn values(&self, key: &str) -> Result<Vec<f32>, Error> {
         Ok(Trace::values(self, key)?)
     }
+    fn entry(&self, key: &str) -> Option<&trace::Entry> {
+        self.manifest().entry(key)
+    }
     fn tokens(&self) -> Option<&[u32]> {
         Some(&self.manifest().tokens)
     }

@@ -6,12 +6,13 @@
 use super::Error;
 use super::manifest::{Dtype, Entry};
 use super::plan::Planned;
-use super::store::{Values, Writer, bytes_of, file_of};
+use super::store::{Files, Reader, Values, Writer, bytes_of, file_of};
 use crate::stage::Site;
 use fault::fault;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const MAGIC: &[u8; 4] = b"APRT";
 /// The layer of tensors that belong to none.
@@ -78,7 +79,11 @@ impl Writer for Aprt {
     }
 }
 
-pub(super) fn read(folder: &Path, entry: &Entry) -> Result<Vec<u8>, Error> {
+pub(super) fn open(folder: &Path) -> Arc<dyn Reader> {
+    Arc::new(Files { folder: folder.to_owned(), read })
+}
+
+fn read(folder: &Path, entry: &Entry) -> Result<Vec<u8>, Error> {
     let path = file_of(folder, entry)?;
     let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
     let file = parse(&bytes).map_err(|what| Error::corrupt(&path, what))?;

@@ -3,10 +3,11 @@
 use super::Error;
 use super::manifest::{Dtype, Entry};
 use super::plan::Planned;
-use super::store::{Values, Writer, bytes_of, file_of};
+use super::store::{Files, Reader, Values, Writer, bytes_of, file_of};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const MAGIC: &[u8] = b"\x93NUMPY\x01\x00";
 /// Headers are padded so that the elements start at a multiple of this.
@@ -63,7 +64,11 @@ impl Writer for Npy {
     }
 }
 
-pub(super) fn read(folder: &Path, entry: &Entry) -> Result<Vec<u8>, Error> {
+pub(super) fn open(folder: &Path) -> Arc<dyn Reader> {
+    Arc::new(Files { folder: folder.to_owned(), read })
+}
+
+fn read(folder: &Path, entry: &Entry) -> Result<Vec<u8>, Error> {
     let path = file_of(folder, entry)?;
     let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
     // The manifest states type and shape; a file that says otherwise is not the one it was made for.

@@ -1,15 +1,20 @@
 //! An opened recording.
 
 use super::manifest::{Dtype, Entry, MANIFEST, Manifest, SCHEMA};
+use super::store::Reader;
 use super::{Error, similar};
 use crate::stage::{Site, Stage};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A recording on disk, its manifest read and checked.
 #[derive(Debug, Clone)]
 pub struct Trace {
     path: PathBuf,
     manifest: Manifest,
+    /// None when only statistics were kept.
+    reader: Option<Arc<dyn Reader>>,
 }
 
 impl Trace {
@@ -47,7 +52,8 @@ impl Trace {
             let (key, shape) = (&entry.key, &entry.shape);
             return Err(corrupt(format!("'{key}' has shape {shape:?}, expected {positions} positions")));
         }
-        Ok(Self { path: path.to_owned(), manifest })
+        let reader = manifest.format.map(|format| format.open(path));
+        Ok(Self { path: path.to_owned(), manifest, reader })
     }
 
     /// Where it lies.
@@ -101,9 +107,9 @@ impl Trace {
             .map_err(|_| Error::corrupt(&self.path, format!("'{key}' holds a negative expert")))
     }
 
-    fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
-        match self.manifest.format {
-            Some(format) => format.read(&self.path, entry),
+    fn bytes(&self, entry: &Entry) -> Result<Cow<'_, [u8]>, Error> {
+        match &self.reader {
+            Some(reader) => reader.read(entry),
             None => {
                 let what = format!("only the statistics of '{}' were kept", entry.key);
                 Err(Error::corrupt(&self.path, what))

@@ -3,7 +3,7 @@
 use super::plan::Positions;
 use super::recorder::Recorder;
 use crate::Error;
-use crate::observer::{Both, Observer};
+use crate::observer::{Observer, Several};
 use crate::sample::greedy;
 use crate::session::{Out, Session};
 
@@ -32,7 +32,7 @@ pub fn record(
     let mut observe = |session: &mut Session, tokens: &[u32], out| {
         let result = match &mut before {
             None => session.observe(tokens, out, recorder),
-            Some(before) => session.observe(tokens, out, &mut Both(&mut **before, recorder)),
+            Some(before) => session.observe(tokens, out, &mut Several(vec![&mut **before, recorder])),
         };
         match recorder.take_error() {
             Some(error) => Err(error.into()),

@@ -4,13 +4,16 @@
 use super::Error;
 use super::manifest::{Dtype, Entry};
 use super::plan::Planned;
-use super::store::{Values, Writer, bytes_of, file_of};
+use super::store::{Reader, Values, Writer, bytes_of, file_of};
+use crate::mapped::Mapped;
 use fault::fault;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 const FILE: &str = "trace.safetensors";
 /// Headers longer than this are no headers of ours.
@@ -90,38 +93,77 @@ impl Writer for Safetensors {
     }
 }
 
-pub(super) fn read(folder: &Path, entry: &Entry) -> Result<Vec<u8>, Error> {
-    let path = file_of(folder, entry)?;
-    let mut file = File::open(&path).map_err(Error::io(&path))?;
-    let corrupt = |what: String| Error::corrupt(&path, what);
-    let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(Error::io(&path))?;
-    let length = u64::from_le_bytes(length);
-    let size = file.metadata().map_err(Error::io(&path))?.len();
-    if length > LONGEST || length > size.saturating_sub(8) {
-        return Err(corrupt(format!("announces a header of {length} bytes, the file has {size}")));
+pub(super) fn open(folder: &Path) -> Arc<dyn Reader> {
+    Arc::new(Reading { folder: folder.to_owned(), opened: OnceLock::new() })
+}
+
+/// The file, mapped and its header read when the first tensor is asked for.
+#[derive(Debug)]
+struct Reading {
+    folder: PathBuf,
+    opened: OnceLock<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    map: Mapped,
+    /// Where the elements start.
+    start: usize,
+    places: HashMap<String, serde_json::Value>,
+}
+
+impl Opened {
+    fn new(path: &Path) -> Result<Self, Error> {
+        let map = Mapped::open(path).map_err(|error| match error {
+            crate::Error::Io { path, source } => Error::Io { path, source },
+            other => Error::corrupt(path, other),
+        })?;
+        let corrupt = |what: String| Error::corrupt(path, what);
+        let size = map.len() as u64;
+        let Some((length, rest)) = map.split_first_chunk::<8>() else {
+            return Err(corrupt(format!("has {size} bytes, expected a length of 8")));
+        };
+        let length = u64::from_le_bytes(*length);
+        if length > LONGEST || length > rest.len() as u64 {
+            return Err(corrupt(format!("announces a header of {length} bytes, the file has {size}")));
+        }
+        let start = 8 + length as usize;
+        let places = serde_json::from_slice(&map[8..start]).map_err(|e| corrupt(format!("header: {e}")))?;
+        Ok(Self { map, start, places })
     }
-    let mut header = vec![0; length as usize];
-    file.read_exact(&mut header).map_err(Error::io(&path))?;
-    let mut places: HashMap<String, serde_json::Value> =
-        serde_json::from_slice(&header).map_err(|e| corrupt(format!("header: {e}")))?;
-    let Some(place) = places.remove(&entry.key) else {
-        return Err(corrupt(format!("holds no tensor '{}'", entry.key)));
-    };
-    let place: Place =
-        serde_json::from_value(place).map_err(|e| corrupt(format!("header, '{}': {e}", entry.key)))?;
-    let [start, end] = place.data_offsets;
-    let bytes = end.checked_sub(start).filter(|_| end <= size - 8 - length);
-    if place.shape != entry.shape || place.dtype != entry.dtype || bytes != bytes_of(entry).map(|n| n as u64)
-    {
-        let (found, expected) = (place.shape, &entry.shape);
-        return Err(corrupt(format!(
-            "'{}' is {:?} {found:?} at bytes {start}..{end}, expected {:?} {expected:?} inside the file",
-            entry.key, place.dtype, entry.dtype
-        )));
+}
+
+impl Reader for Reading {
+    fn read(&self, entry: &Entry) -> Result<Cow<'_, [u8]>, Error> {
+        let path = file_of(&self.folder, entry)?;
+        let corrupt = |what: String| Error::corrupt(&path, what);
+        let opened = match self.opened.get() {
+            Some(opened) => opened,
+            None => {
+                let opened = Opened::new(&path)?;
+                self.opened.get_or_init(|| opened)
+            }
+        };
+        let Some(place) = opened.places.get(&entry.key) else {
+            return Err(corrupt(format!("holds no tensor '{}'", entry.key)));
+        };
+        let place =
+            Place::deserialize(place).map_err(|e| corrupt(format!("header, '{}': {e}", entry.key)))?;
+        let [start, end] = place.data_offsets;
+        let data = &opened.map[opened.start..];
+        let range = usize::try_from(start).ok().zip(usize::try_from(end).ok()).map(|(s, e)| s..e);
+        let bytes = range.and_then(|r| data.get(r)).filter(|b| Some(b.len()) == bytes_of(entry));
+        match bytes {
+            Some(bytes) if place.shape == entry.shape && place.dtype == entry.dtype => {
+                Ok(Cow::Borrowed(bytes))
+            }
+            _ => {
+                let (found, expected) = (place.shape, &entry.shape);
+                Err(corrupt(format!(
+                    "'{}' is {:?} {found:?} at bytes {start}..{end}, expected {:?} {expected:?} inside the file",
+                    entry.key, place.dtype, entry.dtype
+                )))
+            }
+        }
     }
-    file.seek(SeekFrom::Start(8 + length + start)).map_err(Error::io(&path))?;
-    let mut bytes = vec![0; (end - start) as usize];
-    file.read_exact(&mut bytes).map_err(Error::io(&path))?;
-    Ok(bytes)
 }

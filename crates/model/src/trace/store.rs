@@ -4,7 +4,10 @@ use super::manifest::Entry;
 use super::plan::Planned;
 use super::{Error, aprt, npy, safetensors};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How tensors are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,12 +29,12 @@ pub struct FormatRow {
     pub name: &'static str,
     /// Starts writing the tensors of a plan into a folder.
     create: Create,
-    /// Reads a tensor's elements as they lie in its file, whose shape the manifest states.
-    read: Read,
+    /// Starts reading the tensors of a folder.
+    open: Open,
 }
 
 type Create = fn(&Path, &[Planned]) -> Result<Box<dyn Writer>, Error>;
-type Read = fn(&Path, &Entry) -> Result<Vec<u8>, Error>;
+type Open = fn(&Path) -> Arc<dyn Reader>;
 
 /// Every format, once.
 pub const FORMATS: &[FormatRow] = &[
@@ -39,10 +42,10 @@ pub const FORMATS: &[FormatRow] = &[
         format: Format::Safetensors,
         name: "safetensors",
         create: safetensors::create,
-        read: safetensors::read,
+        open: safetensors::open,
     },
-    FormatRow { format: Format::Npy, name: "npy", create: npy::create, read: npy::read },
-    FormatRow { format: Format::Aprt, name: "aprt", create: aprt::create, read: aprt::read },
+    FormatRow { format: Format::Npy, name: "npy", create: npy::create, open: npy::open },
+    FormatRow { format: Format::Aprt, name: "aprt", create: aprt::create, open: aprt::open },
 ];
 
 /// Tensors on their way into files. The elements of one tensor come in order, those of different tensors in any.
@@ -53,6 +56,26 @@ pub(super) trait Writer {
     fn file(&self, index: usize) -> String;
     /// Everything was written.
     fn finish(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// Tensors in files, read when they are asked for.
+pub(super) trait Reader: fmt::Debug + Send + Sync {
+    /// A tensor's elements as they lie in its file, whose shape the manifest states.
+    fn read(&self, entry: &Entry) -> Result<Cow<'_, [u8]>, Error>;
+}
+
+/// Tensors in a file each.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub folder: PathBuf,
+    /// Reads one of them.
+    pub read: fn(&Path, &Entry) -> Result<Vec<u8>, Error>,
+}
+
+impl Reader for Files {
+    fn read(&self, entry: &Entry) -> Result<Cow<'_, [u8]>, Error> {
+        (self.read)(&self.folder, entry).map(Cow::Owned)
+    }
 }
 
 /// Elements of either type.
@@ -94,8 +117,8 @@ impl Format {
         (self.row().create)(folder, tensors)
     }
 
-    pub(super) fn read(self, folder: &Path, entry: &Entry) -> Result<Vec<u8>, Error> {
-        (self.row().read)(folder, entry)
+    pub(super) fn open(self, folder: &Path) -> Arc<dyn Reader> {
+        (self.row().open)(folder)
     }
 }
 

@@ -166,6 +166,32 @@ fn the_page_is_whole(claim: &mut Claim) {
     claim.check("it names no other address", !html.contains("http://") && !html.contains("https://"));
 }
 
+#[falsifier("FALSIFY-ATTN-SUB-003")]
+fn recorded_files_of_attention_compare(claim: &mut Claim) {
+    let dir = TempDir::new().unwrap();
+    let model = data::path("tiny.q4_k_m.gguf");
+    let keep = ["--save-tensor", "attn_scores,attn_softmax", "--format", "aprt"];
+    trace(&model, "1,2,3,4,5", "last", &keep, &dir.path().join("t"));
+    for stage in ["attn_scores", "attn_softmax"] {
+        let file = dir.path().join("t/layer-1").join(format!("{stage}.bin"));
+        let mut bytes = fs::read(&file).unwrap();
+        for value in bytes[12..].as_chunks_mut::<4>().0 {
+            *value = (f32::from_le_bytes(*value) * 1000.0).to_le_bytes();
+        }
+        let scaled = dir.path().join(format!("{stage}.scaled.bin"));
+        fs::write(&scaled, bytes).unwrap();
+        for (right, exit, ratio) in [(&file, 0, 1.0), (&scaled, 1, 1000.0)] {
+            let out = apr(&["diff", "--values", &show(&file), &show(right), "--json"]);
+            let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+            let measured = &report["rows"][0]["comparison"];
+            let (cosine, norms) = (&measured["cosine"], &measured["norm_ratio"]);
+            let near = |n: &serde_json::Value, to: f64| n.as_f64().is_some_and(|n| (n - to).abs() < 1e-3);
+            let holds = out.status.code() == Some(exit) && near(cosine, 1.0) && near(norms, ratio);
+            claim.at("stage", stage).check(&format!("cosine {cosine}, norms {norms}"), holds);
+        }
+    }
+}
+
 fn show(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }

@@ -18,6 +18,7 @@ mod inspect;
 mod load;
 mod norm;
 mod perturbed;
+mod probes;
 mod quant;
 mod reference;
 mod router;
