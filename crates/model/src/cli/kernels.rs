@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Arguments of `apr kernels`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Needs libnvrtc of CUDA 13, no device. Exit code 1: a warning, or registers that spill.\n\
+    after_help = "Needs libnvrtc of CUDA 13, no device. Exit code 1: a warning; with --deny-spills registers that spill.\n\
                   Example: apr kernels --arch sm_80 --arch sm_90 --cuda-libs /usr/local/cuda/lib64"
 )]
 pub struct Args {
@@ -21,6 +21,9 @@ pub struct Args {
     /// Folder with libnvrtc, before the loader's own search; several may be named
     #[arg(long, value_name = "DIR")]
     pub cuda_libs: Vec<PathBuf>,
+    /// Registers that go through memory are a finding
+    #[arg(long)]
+    pub deny_spills: bool,
     /// Show every kernel with its registers
     #[arg(long)]
     pub list: bool,
@@ -55,7 +58,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
         }
         let spilling = kernels.iter().filter(spilling).count();
         writeln!(out, "{arch}: {} kernels, {spilling} spill, {} warnings", kernels.len(), warnings.len())?;
-        found |= spilling > 0 || !warnings.is_empty();
+        found |= (args.deny_spills && spilling > 0) || !warnings.is_empty();
         if kernels.is_empty() {
             return Ok(Exit::Nothing);
         }

@@ -3,6 +3,7 @@
 use super::error::Result;
 use super::rtc::Compiler;
 use super::table;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::path::PathBuf;
 
 /// What the compiler said of one kernel.
@@ -26,14 +27,20 @@ pub struct Compiled {
 /// # Errors
 /// When there is no compiler, it does not know the architecture, or a source does not compile.
 pub fn compile_all(libraries: &[PathBuf], architecture: &str) -> Result<(Vec<Compiled>, Vec<String>)> {
-    let mut compiler = Compiler::new(libraries, None, architecture.to_owned());
+    // The library compiles units side by side, one a thread.
+    let logs: Vec<(String, String)> = table::specialisations()
+        .into_par_iter()
+        .filter_map(|(source, definitions)| {
+            let unit = table::unit(source, &definitions)?;
+            let name = [&[source.to_owned()], &definitions[..]].concat().join(" ");
+            let image = Compiler::new(libraries, None, architecture.to_owned()).compile(&unit);
+            Some(image.map(|image| (name, image.log)))
+        })
+        .collect::<Result<_>>()?;
     let (mut kernels, mut warnings) = (Vec::new(), Vec::new());
-    for (source, definitions) in table::specialisations() {
-        let Some(unit) = table::unit(source, &definitions) else { continue };
-        let image = compiler.compile(&unit)?;
-        let name = [&[source.to_owned()], &definitions[..]].concat().join(" ");
-        warnings.extend(image.log.lines().filter(|l| l.contains("warning")).map(|l| format!("{name}: {l}")));
-        kernels.extend(resources(&name, &image.log));
+    for (name, log) in &logs {
+        warnings.extend(log.lines().filter(|l| l.contains("warning")).map(|l| format!("{name}: {l}")));
+        kernels.extend(resources(name, log));
     }
     Ok((kernels, warnings))
 }
