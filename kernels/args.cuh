@@ -47,6 +47,48 @@ struct MatmulArgs {
     unsigned entries_per_row;
 };
 
+/// See fused.cu.
+struct SumArgs {
+    Weights w;
+    Plane x;
+    /// The residual stream, `[entries, rows of w]`.
+    float* sum;
+    /// Where the address to store at is found, for the product and for the sum; null when nobody watches.
+    float* const* slot_out;
+    float* const* slot_sum;
+};
+
+/// See fused.cu.
+struct GateUpArgs {
+    Weights gate;
+    Weights up;
+    Plane x;
+    Plane out;
+    /// Expert of each entry; null for the only matrix.
+    const unsigned* experts;
+    /// Entries that read the same row of x.
+    unsigned entries_per_row;
+    float* const* slot_gate;
+    float* const* slot_up;
+    float* const* slot_out;
+};
+
+/// See fused.cu.
+struct DownArgs {
+    Weights w;
+    /// A row for each entry.
+    Plane x;
+    /// Expert of each entry; null for the only matrix.
+    const unsigned* experts;
+    const float* weights;
+    /// The residual stream, `[positions, rows of w]`.
+    float* sum;
+    unsigned chosen;
+    float* const* slot_down;
+    float* const* slot_out;
+    float* const* slot_sum;
+};
+
 /// See norm.cu.
 struct NormArgs {
     Plane out;

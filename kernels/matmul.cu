@@ -14,13 +14,6 @@
 constexpr int TILE = 8;
 
 template <bool FAST, int N>
-__device__ __forceinline__ void dot(float (&sums)[N], const FORMAT::Row& row, unsigned cols, const Activations (&x)[N]) {
-    // Weights that are no integers stay floats in `fast` too.
-    if constexpr (FAST && FORMAT::INTEGER) dot_fast<FORMAT, N>(sums, row, cols, x);
-    else dot_exact<FORMAT, N>(sums, row, cols, x);
-}
-
-template <bool FAST, int N>
 __device__ __forceinline__ void tile_product(const MatmulArgs& a, unsigned expert, unsigned first, unsigned count) {
     const unsigned row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
     if (row >= a.w.rows) return;
@@ -39,7 +32,7 @@ __device__ __forceinline__ void tile_product(const MatmulArgs& a, unsigned exper
         x[n] = row_of(a.x, entry[n] / a.entries_per_row);
     }
     float sums[N];
-    dot<FAST, N>(sums, FORMAT::row(a.w, static_cast<unsigned long long>(expert) * a.w.rows + weight_row), a.w.cols, x);
+    product_of<FAST, FORMAT, N>(sums, FORMAT::row(a.w, static_cast<unsigned long long>(expert) * a.w.rows + weight_row), a.w.cols, x);
 #pragma unroll
     for (int n = 0; n < N; n++) {
         if (static_cast<unsigned>(n) < count && lane_id() == 0)

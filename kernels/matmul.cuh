@@ -170,3 +170,10 @@ __device__ __forceinline__ void dot_exact(float (&sums)[N], const typename F::Ro
 #pragma unroll
     for (int n = 0; n < N; n++) sums[n] = warp_sum(sums[n]);
 }
+
+/// The same in either precision. Weights that are no integers stay floats in `fast` too.
+template <bool FAST, class F, int N>
+__device__ __forceinline__ void product_of(float (&sums)[N], const typename F::Row& row, unsigned cols, const Activations (&x)[N]) {
+    if constexpr (FAST && F::INTEGER) dot_fast<F, N>(sums, row, cols, x);
+    else dot_exact<F, N>(sums, row, cols, x);
+}

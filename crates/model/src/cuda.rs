@@ -24,11 +24,12 @@ pub use error::Error;
 pub use resident::{Batch, Cache, Matrix, Plane, Route, Vector};
 pub use tap::Taps;
 
-use crate::backend::{self, Backend, Cols, KvShape, Precision, Routes, Rows, Tensor};
+use crate::backend::{self, Backend, Cols, Cx, KvShape, Precision, Routes, Rows, Tensor};
+use crate::composed;
 use crate::config::{Config, Rope};
 use crate::numerics::RopeTable;
-use crate::stage::Site;
-use crate::tap::Kept;
+use crate::stage::{Site, Stage};
+use crate::tap::{Kept, Tap};
 use driver::{Context, Memory, Stream};
 use error::{Result, same};
 use graph::{Key, Known};
@@ -54,12 +55,48 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// Run every step call by call instead of replaying recordings.
     pub eager: bool,
+    /// How stages run.
+    pub ops: Ops,
+}
+
+/// How the stages of a layer run. The bits are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Ops {
+    /// Primitive by primitive.
+    Composed,
+    /// In steps of one row, products together with what follows them.
+    #[default]
+    Fused,
+}
+
+impl Ops {
+    /// Every way, once.
+    pub const ALL: [Self; 2] = [Self::Composed, Self::Fused];
+
+    /// Its name in flags.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Composed => "composed",
+            Self::Fused => "fused",
+        }
+    }
+}
+
+impl std::str::FromStr for Ops {
+    type Err = String;
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        let names = Self::ALL.map(Self::name).join(" ");
+        let found = Self::ALL.into_iter().find(|ops| ops.name() == name);
+        found.ok_or_else(|| format!("expected one of {names}"))
+    }
 }
 
 /// A device, a precision and the kernels for them. It stays on the thread that made it.
 pub struct Cuda {
     precision: Precision,
     eager: bool,
+    ops: Ops,
     launcher: Launcher,
     uploader: Uploader,
     rotation: Option<Rotation>,
@@ -106,6 +143,7 @@ impl Cuda {
         Ok(Self {
             precision,
             eager: options.eager,
+            ops: options.ops,
             uploader: Uploader::default(),
             rotation: None,
             scores: empty()?,
@@ -249,6 +287,21 @@ impl Cuda {
         let captured = stream.capture(|| record(self));
         let fingerprint = self.launcher.fingerprint();
         Ok((captured?, fingerprint))
+    }
+
+    /// Whether a stage runs fused: the kernels store what a tap inside wants, and derived values are made between
+    /// primitives.
+    fn fuses<T: Tap<Self>>(&self, tap: &T, batch: &Batch) -> bool {
+        self.ops == Ops::Fused
+            && batch.len() == 1
+            && tap.inside()
+            && !self.slots.as_ref().is_some_and(Slots::derives)
+    }
+
+    /// Places in the table of watched values; none when nobody watches.
+    fn places<const N: usize>(&self, layer: usize, stages: [Stage; N]) -> [u64; N] {
+        let slots = self.slots.as_ref().filter(|slots| slots.watching());
+        stages.map(|stage| slots.map_or(0, |slots| slots.place(layer, stage)))
     }
 
     fn grow(&mut self, cache: &mut Cache, batch: &Batch) -> Result<()> {
@@ -476,6 +529,45 @@ impl Backend for Cuda {
         self.launcher.select(o, x, batch)
     }
 
+    fn attn_out<T: Tap<Self>>(&mut self, cx: &mut Cx<'_, Self>, tap: &mut T) -> Result<()> {
+        if !self.fuses(tap, cx.batch) {
+            return composed::attn_out(self, cx, tap);
+        }
+        let places = self.places(cx.index, [Stage::AttnOut, Stage::PostAttnResidual]);
+        let s = &mut *cx.state;
+        self.launcher.sum(self.precision, &mut s.x, &cx.layer.attn_out, &s.attn, places)
+    }
+
+    fn gate_up<T: Tap<Self>>(&mut self, cx: &mut Cx<'_, Self>, tap: &mut T) -> Result<()> {
+        let (gate, up) = (&cx.layer.gate, &cx.layer.up);
+        if !self.fuses(tap, cx.batch) || gate.format != up.format {
+            return composed::gate_up(self, cx, tap);
+        }
+        let stages = match cx.config.experts {
+            Some(_) => [Stage::MoeExpertGate, Stage::MoeExpertUp, Stage::MoeExpertSwigl],
+            None => [Stage::FfnGate, Stage::FfnUp, Stage::FfnSwigl],
+        };
+        let places = self.places(cx.index, stages);
+        let s = &mut *cx.state;
+        self.launcher.gate_up(self.precision, &mut s.h, gate, up, &s.xn, &s.route, places)
+    }
+
+    fn down<T: Tap<Self>>(&mut self, cx: &mut Cx<'_, Self>, tap: &mut T) -> Result<()> {
+        if !self.fuses(tap, cx.batch) {
+            return composed::down(self, cx, tap);
+        }
+        let [mut experts, mut out, sum] =
+            self.places(cx.index, [Stage::MoeExpertOut, Stage::MoeFfnOut, Stage::PostFfnResidual]);
+        if cx.config.experts.is_none() {
+            // A dense layer has no experts to tell apart.
+            [out] = self.places(cx.index, [Stage::FfnOut]);
+            experts = 0;
+        }
+        let s = &mut *cx.state;
+        let places = [experts, out, sum];
+        self.launcher.down(self.precision, &mut s.x, &cx.layer.down, &s.h, &s.route, places)
+    }
+
     fn keep(&mut self, config: &Config, layers: usize, sites: &[Site], rows: &Rows) -> Result<Option<Taps>> {
         // A step that is not recorded can ask as it goes.
         if rows.token.len() > RECORDED_ROWS {
@@ -531,7 +623,7 @@ impl Backend for Cuda {
             batch: batch_address,
             kv: kv.first().map_or(0, |c| c.k.address()),
             releases: releases(self),
-            composed: true,
+            composed: self.ops == Ops::Composed,
             watched: self.slots.as_ref().is_some_and(Slots::watching),
         };
         match self.graphs.get(&key) {

@@ -140,6 +140,9 @@ pub struct Hardware {
     /// Folder with libcuda and libnvrtc, before the loader's own search; several may be named
     #[arg(long, value_name = "DIR", help_heading = "Backend")]
     pub cuda_libs: Vec<PathBuf>,
+    /// On a GPU, run the stages of a layer primitive by primitive (composed) or together (fused): the same bits
+    #[arg(long, value_name = "NAME", default_value = "fused", help_heading = "Backend")]
+    pub ops: cuda::Ops,
     /// Folder to keep compiled kernels in
     #[arg(long, value_name = "DIR", help_heading = "Backend")]
     pub cuda_cache: Option<PathBuf>,
@@ -154,6 +157,7 @@ impl Hardware {
             libraries: self.cuda_libs.clone(),
             cache: self.cuda_cache.clone(),
             eager: false,
+            ops: self.ops,
         };
         Options { device, precision, threads: self.threads, layers: None, cuda }
     }

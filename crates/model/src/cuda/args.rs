@@ -78,6 +78,45 @@ arguments! {
         /// Entries that read the same row of x.
         entries_per_row: "unsigned" u32,
     }
+    /// See fused.cu.
+    struct SumArgs {
+        w: "Weights" Weights,
+        x: "Plane" Plane,
+        /// The residual stream, `[entries, rows of w]`.
+        sum: "float*" u64,
+        /// Where the address to store at is found, for the product and for the sum; null when nobody watches.
+        slot_out: "float* const*" u64,
+        slot_sum: "float* const*" u64,
+    }
+    /// See fused.cu.
+    struct GateUpArgs {
+        gate: "Weights" Weights,
+        up: "Weights" Weights,
+        x: "Plane" Plane,
+        out: "Plane" Plane,
+        /// Expert of each entry; null for the only matrix.
+        experts: "const unsigned*" u64,
+        /// Entries that read the same row of x.
+        entries_per_row: "unsigned" u32,
+        slot_gate: "float* const*" u64,
+        slot_up: "float* const*" u64,
+        slot_out: "float* const*" u64,
+    }
+    /// See fused.cu.
+    struct DownArgs {
+        w: "Weights" Weights,
+        /// A row for each entry.
+        x: "Plane" Plane,
+        /// Expert of each entry; null for the only matrix.
+        experts: "const unsigned*" u64,
+        weights: "const float*" u64,
+        /// The residual stream, `[positions, rows of w]`.
+        sum: "float*" u64,
+        chosen: "unsigned" u32,
+        slot_down: "float* const*" u64,
+        slot_out: "float* const*" u64,
+        slot_sum: "float* const*" u64,
+    }
     /// See norm.cu.
     struct NormArgs {
         out: "Plane" Plane,

@@ -5,9 +5,9 @@
 #![expect(unsafe_code, reason = "the launch is a C call that trusts its argument")]
 
 use super::args::{
-    self, AddArgs, AppendArgs, AttentionExactArgs, AttentionFastArgs, BiasArgs, CombineArgs, EmbedArgs,
-    HeadNormArgs, HeadsArgs, MatmulArgs, NormArgs, OnlyExpertArgs, RepackArgs, RopeArgs, ScoresArgs,
-    SelectArgs, SortArgs, SwigluArgs, TapArgs, TopKArgs,
+    self, AddArgs, AppendArgs, AttentionExactArgs, AttentionFastArgs, BiasArgs, CombineArgs, DownArgs,
+    EmbedArgs, GateUpArgs, HeadNormArgs, HeadsArgs, MatmulArgs, NormArgs, OnlyExpertArgs, RepackArgs,
+    RopeArgs, ScoresArgs, SelectArgs, SortArgs, SumArgs, SwigluArgs, TapArgs, TopKArgs,
 };
 use super::driver::{Context, Function, Memory, Module, Stream, check};
 use super::error::{Error, Result, fits, same};
@@ -17,6 +17,7 @@ use super::rtc::Compiler;
 use super::table::{self, Entries, Kernel, MOST_CHOSEN, MOST_EXPERTS, TILE};
 use crate::backend::{Cols, Precision};
 use crate::config::{Config, Pairing};
+use crate::quant::Format;
 use cudarc::driver::sys;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -319,10 +320,7 @@ impl Launcher {
                 (entries, if x.rows == entries { 1 } else { route.chosen })
             }
         };
-        let integers = !matches!(
-            w.format,
-            crate::quant::Format::F32 | crate::quant::Format::F16 | crate::quant::Format::BF16
-        );
+        let integers = !matches!(w.format, Format::F32 | Format::F16 | Format::BF16);
         if precision == Precision::Fast && integers && x.q.is_none() {
             return Err(Error::Shape {
                 operation: "matmul",
@@ -363,6 +361,108 @@ impl Launcher {
             None => (Entries::One, entries),
         };
         self.launch(&table::matmul(w.format, precision, class), Geometry::new(blocks, height, 1), argument)
+    }
+
+    /// Whether a product's operands fit, `x` having so many rows.
+    fn product_fits(
+        operation: &'static str,
+        precision: Precision,
+        w: &Matrix,
+        x: &Plane,
+        rows: usize,
+    ) -> Result<()> {
+        same(operation, "columns", x.width, w.cols)?;
+        same(operation, "rows", x.rows, rows)?;
+        let expected = w.format.row_bytes(w.cols).unwrap_or(usize::MAX).saturating_mul(w.rows * w.count);
+        same(operation, "bytes of the weights", w.memory.bytes(), expected)?;
+        let integers = !matches!(w.format, Format::F32 | Format::F16 | Format::BF16);
+        if precision == Precision::Fast && integers && x.q.is_none() {
+            let (what, found) = ("columns (a multiple of 32)", x.width);
+            return Err(Error::Shape { operation, what, found, expected: QUANTUM });
+        }
+        Ok(())
+    }
+
+    /// `sum += w x`; `slots` are places in the table of watched values for the product and the sum, 0 for none.
+    pub(super) fn sum(
+        &mut self,
+        precision: Precision,
+        sum: &mut Plane,
+        w: &Matrix,
+        x: &Plane,
+        slots: [u64; 2],
+    ) -> Result<()> {
+        Self::product_fits("sum", precision, w, x, sum.rows)?;
+        same("sum", "rows of the weights", w.rows, sum.width)?;
+        let [slot_out, slot_sum] = slots;
+        let argument = SumArgs { w: w.args(), x: x.args(), sum: sum.f.address(), slot_out, slot_sum };
+        let geometry = Geometry::new(w.rows.div_ceil(ROWS_OF_BLOCK), x.rows, 1);
+        self.launch(&table::sum(w.format, precision), geometry, argument)
+    }
+
+    /// `h = silu(gate x) * (up x)` for each entry of the route; `slots` for gate, up and `h`.
+    #[expect(clippy::too_many_arguments, reason = "two matrices, their operands and where their values go")]
+    pub(super) fn gate_up(
+        &mut self,
+        precision: Precision,
+        h: &mut Plane,
+        gate: &Matrix,
+        up: &Matrix,
+        x: &Plane,
+        route: &Route,
+        slots: [u64; 3],
+    ) -> Result<()> {
+        for w in [gate, up] {
+            Self::product_fits("gate and up", precision, w, x, route.rows)?;
+            same("gate and up", "rows of the weights", w.rows, h.width)?;
+            same("gate and up", "experts", w.count, route.experts)?;
+        }
+        same("gate and up", "the id of the format", up.format as usize, gate.format as usize)?;
+        h.set_rows("gate and up", route.entries())?;
+        let [slot_gate, slot_up, slot_out] = slots;
+        let argument = GateUpArgs {
+            gate: gate.args(),
+            up: up.args(),
+            x: x.args(),
+            out: h.args(),
+            experts: if route.experts > 1 { route.ids.address() } else { 0 },
+            entries_per_row: word(route.chosen),
+            slot_gate,
+            slot_up,
+            slot_out,
+        };
+        let geometry = Geometry::new(gate.rows.div_ceil(QUANTUM), route.entries(), 1);
+        self.launch(&table::gate_up(gate.format, precision), geometry, argument)
+    }
+
+    /// `sum += sum over experts of weight * (w h)`; `slots` for the experts' outputs, their sum and the residual stream.
+    pub(super) fn down(
+        &mut self,
+        precision: Precision,
+        sum: &mut Plane,
+        w: &Matrix,
+        h: &Plane,
+        route: &Route,
+        slots: [u64; 3],
+    ) -> Result<()> {
+        Self::product_fits("down", precision, w, h, route.entries())?;
+        same("down", "rows of the weights", w.rows, sum.width)?;
+        same("down", "experts", w.count, route.experts)?;
+        same("down", "rows", sum.rows, route.rows)?;
+        let [slot_down, slot_out, slot_sum] = slots;
+        let argument = DownArgs {
+            w: w.args(),
+            x: h.args(),
+            experts: if route.experts > 1 { route.ids.address() } else { 0 },
+            weights: route.weights.address(),
+            sum: sum.f.address(),
+            chosen: word(route.chosen),
+            slot_down,
+            slot_out,
+            slot_sum,
+        };
+        let geometry = Geometry::new(w.rows.div_ceil(ROWS_OF_BLOCK), route.rows, 1);
+        self.launch(&table::down(w.format, precision), geometry, argument)
     }
 
     /// Rotates by tables `[positions, pairs]` that reach past every position of the batch.

@@ -3,9 +3,9 @@
 //! Knows no device: a [`Kernel`] is a name and a promise about its argument.
 
 use super::args::{
-    AddArgs, AppendArgs, AttentionExactArgs, AttentionFastArgs, BiasArgs, CombineArgs, EmbedArgs,
-    HeadNormArgs, MatmulArgs, NormArgs, OnlyExpertArgs, Plane, RepackArgs, RopeArgs, ScoresArgs, SelectArgs,
-    SortArgs, SwigluArgs, TapArgs, TopKArgs,
+    AddArgs, AppendArgs, AttentionExactArgs, AttentionFastArgs, BiasArgs, CombineArgs, DownArgs, EmbedArgs,
+    GateUpArgs, HeadNormArgs, MatmulArgs, NormArgs, OnlyExpertArgs, Plane, RepackArgs, RopeArgs, ScoresArgs,
+    SelectArgs, SortArgs, SumArgs, SwigluArgs, TapArgs, TopKArgs,
 };
 use super::rtc::Unit;
 use crate::backend::Precision;
@@ -23,7 +23,7 @@ pub(crate) const HEADERS: &[(&str, &str)] = embedded!["args.cuh" "attention.cuh"
 
 /// The sources.
 pub(crate) const SOURCES: &[(&str, &str)] =
-    embedded!["attention.cu" "elementwise.cu" "matmul.cu" "norm.cu" "repack.cu" "route.cu"];
+    embedded!["attention.cu" "elementwise.cu" "fused.cu" "matmul.cu" "norm.cu" "repack.cu" "route.cu"];
 
 /// A kernel that takes one `A` by value.
 pub(crate) struct Kernel<A> {
@@ -88,6 +88,27 @@ pub(crate) fn matmul(format: Format, precision: Precision, entries: Entries) -> 
     Kernel::with("matmul.cu", function, vec![format!("FORMAT={format}")])
 }
 
+/// The function of a fused kernel in a precision.
+fn fused<A>(format: Format, precision: Precision, exact: &'static str, fast: &'static str) -> Kernel<A> {
+    let function = if precision == Precision::Exact { exact } else { fast };
+    Kernel::with("fused.cu", function, vec![format!("FORMAT={format}")])
+}
+
+/// The kernel that adds a product to the residual stream.
+pub(crate) fn sum(format: Format, precision: Precision) -> Kernel<SumArgs> {
+    fused(format, precision, "sum_exact", "sum_fast")
+}
+
+/// The kernel that makes the inner values of a feed-forward block.
+pub(crate) fn gate_up(format: Format, precision: Precision) -> Kernel<GateUpArgs> {
+    fused(format, precision, "gate_up_exact", "gate_up_fast")
+}
+
+/// The kernel that adds the chosen experts' outputs to the residual stream.
+pub(crate) fn down(format: Format, precision: Precision) -> Kernel<DownArgs> {
+    fused(format, precision, "down_exact", "down_fast")
+}
+
 /// The kernel that looks tokens up in a table of a format.
 pub(crate) fn embed(format: Format) -> Kernel<EmbedArgs> {
     Kernel::with("matmul.cu", "embed", vec![format!("FORMAT={format}")])
@@ -147,7 +168,7 @@ pub(crate) fn specialisations() -> Vec<(&'static str, Vec<String>)> {
     let mut units = Vec::new();
     for (source, _) in SOURCES {
         match *source {
-            "matmul.cu" => {
+            "matmul.cu" | "fused.cu" => {
                 units.extend(FORMATS.iter().map(|row| (*source, vec![format!("FORMAT={}", row.name)])))
             }
             "attention.cu" => units.extend(
@@ -171,6 +192,7 @@ pub(crate) fn planted() -> Vec<String> {
     let faults = [
         (fault!("cuda-router-tie-highest"), "FAULT_ROUTER_TIE_HIGHEST"),
         (fault!("cuda-router-skip-renorm"), "FAULT_ROUTER_SKIP_RENORM"),
+        (fault!("cuda-fused-rank-order"), "FAULT_FUSED_RANK_ORDER"),
         (fault!("cuda-quantum-truncated"), "FAULT_QUANTUM_TRUNCATED"),
         (fault!("cuda-missing-barrier"), "FAULT_MISSING_BARRIER"),
         (fault!("cuda-row-off-by-one"), "FAULT_ROW_OFF_BY_ONE"),

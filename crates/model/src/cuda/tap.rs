@@ -68,6 +68,11 @@ impl Slots {
         !self.watched.is_empty()
     }
 
+    /// Where in the table a layer's stage has its address.
+    pub(super) fn place(&self, layer: usize, stage: Stage) -> u64 {
+        self.memory.address() + self.offset(Some(layer), stage as usize) as u64
+    }
+
     /// Whether a value has to be computed for its own sake.
     pub(super) fn derives(&self) -> bool {
         !self.derived.is_empty()
