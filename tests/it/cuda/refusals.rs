@@ -15,6 +15,7 @@ const ARGUMENTS: &str = "APR_ARGUMENTS";
 /// executable, so that a host without cargo can run it, too.
 #[test]
 #[ignore = "the child of the falsifier beside it"]
+#[expect(clippy::disallowed_methods, reason = "the harness has no other way to pass on an exit code")]
 fn child() {
     let Some(arguments) = std::env::vars().find(|(name, _)| name == ARGUMENTS).map(|(_, value)| value) else {
         return;
@@ -31,7 +32,7 @@ fn child() {
     std::process::exit(code);
 }
 
-fn apr(backend: &str, libraries: &Path, variables: &[(&str, &str)]) -> Output {
+fn apr(backend: &str, libraries: &Path, variable: Option<(&str, &str)>) -> Output {
     let model = falsify::data("tiny.q4_k_m.gguf").unwrap();
     let arguments = [
         "apr",
@@ -53,7 +54,7 @@ fn apr(backend: &str, libraries: &Path, variables: &[(&str, &str)]) -> Output {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "cuda::refusals::child", "--ignored", "--nocapture", "--quiet"])
         .env(ARGUMENTS, arguments.join("\n"))
-        .envs(variables.iter().copied())
+        .envs(variable)
         .output()
         .expect("the child starts")
 }
@@ -68,21 +69,21 @@ fn what_is_missing_is_said_in_one_line(claim: &mut Claim) {
     let none = dir.path().join("none");
     std::fs::create_dir(&none).unwrap();
     // What is missing, where the libraries are, what the simulated device is, and what the line has to name.
-    let cases: [(&str, &Path, &[(&str, &str)], &str); 5] = [
-        ("driver", &none, &[], "no CUDA driver"),
-        ("compiler", &driver_alone, &[], "libnvrtc"),
-        ("device", libraries, &[("CUDA_SIM_DEVICES", "0")], "no device"),
-        ("memory", libraries, &[("CUDA_SIM_MEMORY", "100000")], "bytes on the device"),
-        ("architecture", libraries, &[("CUDA_SIM_ARCH", "75")], "sm_75"),
+    let cases = [
+        ("driver", none.as_path(), None, "no CUDA driver"),
+        ("compiler", driver_alone.as_path(), None, "libnvrtc"),
+        ("device", libraries, Some(("CUDA_SIM_DEVICES", "0")), "no device"),
+        ("memory", libraries, Some(("CUDA_SIM_MEMORY", "100000")), "bytes on the device"),
+        ("architecture", libraries, Some(("CUDA_SIM_ARCH", "75")), "sm_75"),
     ];
-    for (missing, libraries, variables, named) in cases {
+    for (missing, libraries, variable, named) in cases {
         let real = falsify::gpu().is_some() && matches!(missing, "driver" | "compiler");
         if real {
             // The host's own libraries would be found.
             continue;
         }
         for backend in ["cuda", "auto"] {
-            let out = apr(backend, libraries, variables);
+            let out = apr(backend, libraries, variable);
             let lines: Vec<String> =
                 String::from_utf8_lossy(&out.stderr).lines().map(str::to_owned).collect();
             let (code, says) = match backend {
