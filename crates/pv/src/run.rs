@@ -4,6 +4,7 @@
 //! A record is written by the runner alone. A test process only stages what it did below a folder of this run, so
 //! the leftovers of a killed run are never read, and whatever a killed runner's orphans still write is nobody's.
 
+pub mod carried;
 mod fold;
 pub mod job;
 pub mod machine;
@@ -26,6 +27,7 @@ use contract::evidence::{Cause, Measure, Outcome, Statement};
 use contract::id::{FalsifierId, FaultName};
 use contract::schema::{Axis, CommandBinding};
 use contract::settings::Settings;
+use fault::fault;
 use fold::{Asked, Folded};
 use job::{Job, PATIENCE, Process, What, declared_faults};
 use machine::Machine;
@@ -132,6 +134,7 @@ impl Done {
     pub fn catch(&self) -> Catch {
         match &self.outcome {
             Outcome::Skipped { .. } | Outcome::Error { .. } => Catch::Unknown,
+            _ if fault!("runner-calls-every-fault-caught") => Catch::Caught,
             _ if self.fault_hits == 0 => Catch::NotReached,
             Outcome::Passed => Catch::Missed,
             Outcome::Failed { cause: Cause::Claim, .. } => Catch::Caught,
@@ -654,7 +657,7 @@ fn judge_command(
     let error = |message: String| (Outcome::Error { message }, None);
     let status = match ended {
         Ended::Exited(status) => status,
-        Ended::TimedOut(_) | Ended::Interrupted => return error(ended.to_string()),
+        Ended::TimedOut(_) | Ended::Interrupted | Ended::Elsewhere => return error(ended.to_string()),
     };
     let Some(claim) = claim else { return error("its falsifier makes no claim".to_owned()) };
     let Some(code) = status.code() else { return error(ended.to_string()) };

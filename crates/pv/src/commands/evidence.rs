@@ -9,6 +9,7 @@ use crate::evidence::source::SourceTree;
 use crate::evidence::store::{Store, Stored};
 use crate::evidence::{bundle, prune};
 use crate::exit::Exit;
+use crate::run::carried;
 use crate::status::gather::{Gathered, Knowledge, Stores, gather};
 use crate::status::text;
 use clap::Subcommand;
@@ -48,7 +49,7 @@ pub enum Action {
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
-    /// Take in the records of a bundle, or of a folder of records; all of them or none
+    /// Take in a bundle, a folder of records, or what executables staged on another machine; all of it or nothing
     #[command(after_help = "Example: pv evidence import h200.pvb")]
     Import {
         /// Bundles or folders
@@ -126,7 +127,12 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         Action::Import { paths } => {
             let mut batch = Vec::new();
             for path in paths {
-                batch.extend(candidates(&context.cwd().join(path))?);
+                let path = context.cwd().join(path);
+                if path.join(carried::MANIFEST).is_file() {
+                    batch.extend(carried_records(context, &path)?);
+                } else {
+                    batch.extend(candidates(&path)?);
+                }
             }
             take_in(context, &batch, &mut out)?
         }
@@ -276,6 +282,25 @@ fn holds_same(
             && old.outcome.verdict() == new.outcome.verdict()
             && stale(gathered, repository, falsifier, old).is_empty()
     })
+}
+
+/// The records of what executables staged on another machine.
+fn carried_records(context: &Context, folder: &std::path::Path) -> Result<Vec<Candidate>, Error> {
+    let dir = context.root()?;
+    let repository = context.repository()?;
+    let loaded = Root::at(dir).load_all();
+    let named: Vec<_> = loaded
+        .iter()
+        .filter_map(|file| {
+            let path = file.source.path();
+            let path = path.strip_prefix(dir).unwrap_or(path).to_string_lossy().replace('\\', "/");
+            Some((path, file.contract.as_ref()?))
+        })
+        .collect();
+    let records = carried::records(context.cargo(), dir, &repository.settings, &named, folder)
+        .map_err(|error| Error::Usage(error.to_string()))?;
+    let worth = records.into_iter().filter(intake::says_something);
+    Ok(worth.map(|statement| Candidate { statement, envelope: None }).collect())
 }
 
 /// The records that a path holds: a bundle, or every file of a folder.

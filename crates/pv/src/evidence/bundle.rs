@@ -5,6 +5,7 @@
 
 use super::intake::Candidate;
 use contract::evidence::{RecordError, Statement, sha256_hex};
+use fault::fault;
 use serde::{Deserialize, Serialize};
 
 /// The version of the form.
@@ -79,7 +80,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Candidate>, BundleError> {
     if lines.len() != head.records {
         return Err(BundleError::Count { declared: head.records, found: lines.len() });
     }
-    if sha256_hex(body) != head.sha256 {
+    if sha256_hex(body) != head.sha256 && !fault!("bundle-digests-nothing") {
         return Err(BundleError::Digest);
     }
     let record = |(at, line): (usize, &&[u8])| {

@@ -76,6 +76,21 @@ impl SourceTree {
     }
 }
 
+/// The id of a commit's tree below `root`, without evidence and reports.
+///
+/// # Errors
+/// When there is no such commit, or git fails.
+pub fn tree_of(root: &Path, commit: &str) -> Result<String, SourceError> {
+    let scratch = tempfile::tempdir().map_err(SourceError::Temporary)?;
+    let git = Git { root, scratch: scratch.path(), objects: None };
+    let ask = |words: &[&str]| git.run(words).map(|text| text.trim_end().to_owned());
+    let prefix = ask(&["rev-parse", "--show-prefix"])?;
+    let objects = root.join(ask(&["rev-parse", "--git-path", "objects"])?);
+    let git = Git { objects: Some(&objects), ..git };
+    git.run(&["read-tree", &format!("{commit}^{{commit}}")])?;
+    git.tree(&prefix)
+}
+
 struct Git<'a> {
     root: &'a Path,
     scratch: &'a Path,

@@ -109,7 +109,12 @@ pub(super) fn fold(asked: &Asked<'_>, left: Vec<Left<'_>>) -> Folded {
                 passed_all = false;
             }
         }
-        let failed = !matches!(ended, Ended::Exited(status) if status.success());
+        let failed = match ended {
+            Ended::Exited(status) => !status.success(),
+            Ended::TimedOut(_) | Ended::Interrupted => true,
+            // One process ran all falsifiers there, and its exit code is that of the worst.
+            Ended::Elsewhere => false,
+        };
         if passed_all && failed && !fault!("runner-ignores-exit-codes") {
             let message = format!("every test passed, and {ended}");
             for name in names {

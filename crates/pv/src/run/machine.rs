@@ -14,19 +14,29 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine. The accelerator is asked for by the driver's own program, so nothing is linked.
+    /// Another machine, by what it said of itself; `memory` are the bytes of its accelerator.
     #[must_use]
-    pub fn here() -> Self {
-        let gpu = gpu();
+    pub fn told_by(arch: &str, cpu: &str, gpu: &str, driver: &str, memory: u64) -> Self {
+        let gpu = Gpu { name: gpu.to_owned(), driver: driver.to_owned(), memory };
+        Self::of(arch.to_owned(), None, Some(cpu.to_owned()), Some(gpu))
+    }
+
+    fn of(arch: String, os: Option<String>, cpu: Option<String>, gpu: Option<Gpu>) -> Self {
         let facts = HostFacts {
-            arch: Some(std::env::consts::ARCH.to_owned()),
-            os: Some(std::env::consts::OS.to_owned()),
-            cpu: cpu(),
+            arch: Some(arch),
+            os,
+            cpu,
             gpu: gpu.as_ref().map(|gpu| gpu.name.clone()),
             gpu_memory: gpu.as_ref().map(|gpu| gpu.memory),
             driver: gpu.as_ref().map(|gpu| gpu.driver.clone()),
         };
         Self { facts, gpu }
+    }
+
+    /// This machine. The accelerator is asked for by the driver's own program, so nothing is linked.
+    #[must_use]
+    pub fn here() -> Self {
+        Self::of(std::env::consts::ARCH.to_owned(), Some(std::env::consts::OS.to_owned()), cpu(), gpu())
     }
 
     /// What test processes are told of the accelerator, so that they need not ask.

@@ -23,6 +23,8 @@ pub(super) enum Ended {
     TimedOut(Duration),
     /// It was killed because the run was interrupted.
     Interrupted,
+    /// On another machine, which brought back what it staged.
+    Elsewhere,
 }
 
 impl std::fmt::Display for Ended {
@@ -31,6 +33,7 @@ impl std::fmt::Display for Ended {
             Self::Exited(status) => write!(f, "its process ended with {status}"),
             Self::TimedOut(limit) => write!(f, "it did not end within {} s", limit.as_secs()),
             Self::Interrupted => f.write_str("the run was interrupted"),
+            Self::Elsewhere => f.write_str("it ran on another machine"),
         }
     }
 }
