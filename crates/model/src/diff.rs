@@ -4,6 +4,7 @@
 //! experts is no divergence, while positions with other experts are named with their margins. Knows no file format: a
 //! recording is anything that lists keys and gives values.
 
+mod heat;
 pub mod recording;
 
 use crate::Error;

@@ -48,6 +48,9 @@ pub struct Args {
     /// Write one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Draw the heat map, layer by stage, as an SVG picture
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     /// Draw the heat map, layer by stage, into one page
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -68,6 +71,10 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
         let names = args.map.as_deref().map(Names::read).transpose()?.unwrap_or_default();
         diff(&*open(&args.left, &names)?, &*open(&args.right, &names)?, &options)?
     };
+    if let Some(path) = &args.svg {
+        std::fs::write(path, report.svg())
+            .map_err(|source| crate::Error::Io { path: path.clone(), source })?;
+    }
     if let Some(path) = &args.html {
         let page = report.html().map_err(std::io::Error::from)?;
         std::fs::write(path, page).map_err(|source| crate::Error::Io { path: path.clone(), source })?;

@@ -12,6 +12,7 @@ mod bitwise;
 mod collect;
 mod data;
 mod diff;
+mod docs;
 mod fast;
 mod gguf;
 mod inspect;
