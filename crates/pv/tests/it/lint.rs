@@ -113,3 +113,11 @@ fn every_file_of_the_folder_is_a_row_and_a_page() {
         assert!(rule.summary().ends_with('.'), "{}: {}", rule.id, rule.summary());
     }
 }
+
+#[test]
+fn this_repository_has_no_finding_with_every_rule_on() {
+    let root = falsify::root().unwrap();
+    let report = crate::report::json(&root, &["lint", "--no-config", "--no-allow", "--format", "json"]);
+    assert!(report["counts"]["falsifiers"].as_u64().unwrap() > 90, "{}", report["counts"]);
+    assert_eq!((&report["errors"], &report["warnings"]), (&0.into(), &0.into()), "{}", report["findings"]);
+}
