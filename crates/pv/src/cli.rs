@@ -59,6 +59,10 @@ commands! {
     Run => run,
     /// Print every status as it follows from the tree and its evidence
     Status => status,
+    /// Tell what must run again, where, and for how long
+    Plan => plan,
+    /// Tell whether the evidence suffices to merge, and what is missing
+    CanMerge => can_merge,
     /// Keep, list, verify and sign evidence
     Evidence => evidence,
     /// Print the page of a rule

@@ -1,5 +1,6 @@
 //! One module per command: its `Args` and its `run(&Args, &Context) -> Result<Exit, Error>`.
 
+pub mod can_merge;
 pub mod check;
 pub mod completions;
 pub mod diff;
@@ -12,6 +13,7 @@ pub mod lsp;
 pub mod man;
 pub mod migrate;
 pub mod new;
+pub mod plan;
 pub mod run;
 pub mod schema;
 pub mod status;

@@ -1,6 +1,8 @@
 //! What must run again, where, and for how long: the smallest set of falsifiers and faults whose fresh records
 //! are lacking. It starts nothing; a fleet's own jobs run it.
 
+pub mod touched;
+
 use crate::binding::Bindings;
 use contract::id::{FalsifierId, FaultName};
 use contract::schema::{Contract, Falsifier};
@@ -124,10 +126,14 @@ impl Plan {
         plan
     }
 
-    /// Keep the tasks of some falsifiers.
+    /// Keep the tasks of some of the falsifiers; the counts are then of these.
     pub fn retain(&mut self, keep: &BTreeSet<FalsifierId>) {
         self.tasks.retain(|task| keep.contains(&task.falsifier));
         self.idle.retain(|idle| keep.contains(&idle.falsifier));
+        let tasks = self.tasks.iter().map(|task| &task.falsifier);
+        let open: BTreeSet<_> = tasks.chain(self.idle.iter().map(|idle| &idle.falsifier)).collect();
+        self.settled = keep.len() - open.len();
+        self.declared = keep.len();
     }
 
     /// Predicted seconds per host class.
@@ -247,7 +253,8 @@ impl Need {
 fn is_mended_by_a_run(lack: &Lack) -> bool {
     match lack {
         Lack::Host { why, .. } => !matches!(why, HostLack::Undeclared | HostLack::Dark { .. }),
-        Lack::Test { .. } | Lack::Metrics { .. } => true,
+        // A run compiles first.
+        Lack::Test { .. } | Lack::Metrics { .. } | Lack::Unresolved => true,
         Lack::Fault { state, .. } => {
             matches!(state, FaultState::NotRun | FaultState::Stale | FaultState::NoControl)
         }

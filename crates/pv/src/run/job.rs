@@ -100,6 +100,27 @@ pub struct Unknown {
     hint: String,
 }
 
+/// The falsifiers that names of falsifiers and contracts stand for; all of them when nothing is named.
+///
+/// # Errors
+/// When a name is neither.
+pub fn selected<'c>(
+    contracts: impl Iterator<Item = &'c Contract> + Clone,
+    only: &BTreeSet<String>,
+) -> Result<BTreeSet<FalsifierId>, Unknown> {
+    let ids = contracts.clone().flat_map(|contract| {
+        let falsifiers = contract.falsification_tests.iter().map(|f| f.id.as_str());
+        falsifiers.chain([contract.metadata.id.as_str()])
+    });
+    known("falsifier or contract", only, ids)?;
+    let asked = |name: &str| only.is_empty() || only.contains(name);
+    let falsifiers = contracts.flat_map(|contract| {
+        let whole = asked(contract.metadata.id.as_str());
+        contract.falsification_tests.iter().filter(move |f| whole || asked(f.id.as_str()))
+    });
+    Ok(falsifiers.map(|falsifier| falsifier.id.clone()).collect())
+}
+
 fn known<'n>(
     what: &'static str,
     asked: &BTreeSet<String>,
@@ -127,18 +148,13 @@ impl<'a> Jobs<'a> {
         machine: &Machine,
         selection: &Selection,
     ) -> Result<Self, Unknown> {
-        let ids = contracts.iter().flat_map(|(_, contract)| {
-            let falsifiers = contract.falsification_tests.iter().map(|f| f.id.as_str());
-            falsifiers.chain([contract.metadata.id.as_str()])
-        });
-        known("falsifier or contract", &selection.only, ids)?;
+        let asked = selected(contracts.iter().map(|(_, contract)| *contract), &selection.only)?;
         known("profile", &selection.profiles, settings.profiles.keys().map(String::as_str))?;
         let mut jobs = Self::default();
         for (file, contract) in contracts {
             let id = &contract.metadata.id;
             for falsifier in &contract.falsification_tests {
-                let asked = |name: &str| selection.only.is_empty() || selection.only.contains(name);
-                if !asked(falsifier.id.as_str()) && !asked(id.as_str()) {
+                if !asked.contains(&falsifier.id) {
                     continue;
                 }
                 if falsifier.test.is_none() && falsifier.command.is_none() {

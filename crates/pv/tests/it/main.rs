@@ -13,6 +13,7 @@ mod known;
 mod legacy;
 mod lint;
 mod lsp;
+mod plan;
 mod report;
 mod rewrite;
 mod run;
