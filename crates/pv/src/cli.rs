@@ -59,6 +59,8 @@ commands! {
     Run => run,
     /// Print every status as it follows from the tree and its evidence
     Status => status,
+    /// Write every status as a site of pages
+    Dashboard => dashboard,
     /// Tell what must run again, where, and for how long
     Plan => plan,
     /// Tell whether the evidence suffices to merge, and what is missing

@@ -3,6 +3,7 @@
 pub mod can_merge;
 pub mod check;
 pub mod completions;
+pub mod dashboard;
 pub mod diff;
 pub mod evidence;
 pub mod explain;

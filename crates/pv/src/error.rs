@@ -42,6 +42,9 @@ pub enum Error {
     /// A key could not be used.
     #[error(transparent)]
     Key(#[from] crate::evidence::dsse::KeyError),
+    /// The site could not be put where it was asked for.
+    #[error(transparent)]
+    Folder(#[from] crate::dashboard::folder::FolderError),
     /// A count does not add up, which is a defect of pv.
     #[error(transparent)]
     Sum(#[from] contract::status::summary::SumError),

@@ -21,13 +21,10 @@ pub struct Site {
 }
 
 /// The faults planted in Rust sources. A name may be planted in several places; the first one in product code is
-/// kept. A folder with a pv.toml of its own is another root, whose faults are its own.
+/// kept.
 #[must_use]
 pub fn planted(root: &Path, tree: &[String]) -> BTreeMap<String, Site> {
-    let other_roots: Vec<&str> = tree.iter().filter_map(|path| path.strip_suffix("pv.toml")).collect();
-    let elsewhere = |path: &str| other_roots.iter().any(|dir| dir.ends_with('/') && path.starts_with(dir));
-    let sources = tree.iter().filter(|path| path.ends_with(".rs") && !elsewhere(path));
-    let files: Vec<&String> = sources.collect();
+    let files: Vec<&String> = crate::workspace::rust_sources(tree).collect();
     let found: Vec<(String, Site)> =
         files.into_par_iter().flat_map_iter(|path| in_file(root, path)).collect();
     let mut faults = BTreeMap::new();

@@ -15,6 +15,7 @@ pub mod atomic;
 pub mod binding;
 pub mod cache;
 pub mod content;
+pub mod dashboard;
 pub mod diff;
 pub mod edit;
 pub mod evidence;

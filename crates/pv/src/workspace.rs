@@ -255,6 +255,16 @@ pub fn tree(root: &Path) -> Vec<String> {
     tree
 }
 
+/// The Rust sources among the files of a tree. A folder with a pv.toml of its own is another root, whose sources are
+/// its own.
+pub fn rust_sources(tree: &[String]) -> impl Iterator<Item = &String> {
+    let other_roots: Vec<&str> = tree.iter().filter_map(|path| path.strip_suffix("pv.toml")).collect();
+    tree.iter().filter(move |path| {
+        let elsewhere = other_roots.iter().any(|dir| dir.ends_with('/') && path.starts_with(dir));
+        path.ends_with(".rs") && !elsewhere
+    })
+}
+
 impl File {
     /// The file read in full: tree and typed contract. Missing when it is no file of schema 1.
     #[must_use]

@@ -127,7 +127,11 @@ fn of_falsifier(text: &mut String, file: &File, index: usize, falsifier: &Falsif
     writeln!(text, "\nIts status: pv status {id} --why")
 }
 
-fn of_claim(text: &mut String, claim: &Claim) -> fmt::Result {
+/// A claim in lines of `name: text`.
+///
+/// # Errors
+/// Those of the text.
+pub(crate) fn of_claim(text: &mut String, claim: &Claim) -> fmt::Result {
     write!(text, "Claimed: {}", claim.metric.info().what)?;
     if let Some(Bound { at_most, at_least, equals, unit }) = &claim.bound {
         let unit = unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();

@@ -127,7 +127,9 @@ fn reasons(text: &mut String, derived: &Derived, indent: &str) {
     }
 }
 
-fn host_line(state: &HostState) -> String {
+/// What is known of a falsifier on one host class.
+#[must_use]
+pub fn host_line(state: &HostState) -> String {
     let mut parts = Vec::new();
     match (&state.failure, &state.pass) {
         (Some(failure), _) => parts.push(format!("fails: {failure}")),

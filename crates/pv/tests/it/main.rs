@@ -6,6 +6,7 @@ mod cache;
 mod cli;
 mod compare;
 mod content;
+mod dashboard;
 mod fixture;
 mod hostile;
 mod intake;
