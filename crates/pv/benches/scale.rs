@@ -31,7 +31,7 @@ const RUNS: usize = 11;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
-    let place = std::env::current_dir().expect("a folder").join("target/pv-scale");
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/pv-scale");
     let place = PathBuf::from(std::env::var_os("PV_SCALE_DIR").unwrap_or_else(|| place.into()));
     if asked("contracts") {
         contracts(&place.join("contracts"));
