@@ -94,6 +94,8 @@ fn exit(fixture: &Fixture, bindings: &Bindings, case: &str) -> u8 {
 
 #[falsifier("FALSIFY-PV-BIND-001")]
 fn every_case_has_its_state(claim: &mut Claim) {
+    // What all tests share takes the workspace for itself while it is made.
+    LazyLock::force(&CASES);
     let fixture = Fixture::of("binding");
     let bindings = fixture.bindings();
     for case in cases() {
