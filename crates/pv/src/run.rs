@@ -568,7 +568,9 @@ impl<'a> Runner<'a> {
         command
             .envs(&job.profile.env)
             .env("CARGO", self.place.cargo)
-            .env("PV_ROOT", self.place.root)
+            // A test finds its root from where it runs; a variable would also reach the builds of other workspaces
+            // that it starts.
+            .env_remove("PV_ROOT")
             .env("PV_EVIDENCE_DIR", staging)
             .env("PV_GPU", self.place.machine.told())
             .env("PV_REQUIRE", self.manner.required.join(","))
