@@ -3,7 +3,7 @@
 /// A transformer's dimensions and switches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Its row of [`ARCHITECTURES`], by name.
+    /// Its row of the table of architectures, by name.
     pub architecture: &'static str,
     /// How many layers.
     pub layers: usize,

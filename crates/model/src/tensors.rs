@@ -423,7 +423,7 @@ impl<B: Backend> Loader<'_, B> {
 }
 
 impl<B: Backend> Weights<B> {
-    /// Takes a file's tensors up on a backend, of the layers those in `layers`. [`check`] has seen them.
+    /// Takes a file's tensors up on a backend, of the layers those in `layers`. `check` has seen them.
     ///
     /// # Errors
     /// What the backend reports.

@@ -49,7 +49,7 @@ pub struct Args {
     /// Layers to keep: A..B without B [default: all]
     #[arg(long, value_name = "A..B", help_heading = "What to keep")]
     pub save_tensor_layers: Option<String>,
-    /// The folder to write [default: <file stem>-trace]
+    /// The folder to write [default: the file's stem and -trace]
     #[arg(long, value_name = "DIR", requires = "save_tensor", help_heading = "What to keep")]
     pub save_tensor_dir: Option<PathBuf>,
     /// last (and every decoded one) or all

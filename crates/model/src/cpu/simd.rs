@@ -1,7 +1,7 @@
 //! Vector kernels, each written once and compiled for every instruction set; which one runs is decided when the backend
 //! is made. It knows slices of numbers, no plane, no tensor and no model.
 //!
-//! A kernel is safe Rust, generic over its registers ([`Lanes`]) where the compiler would not find them by itself. The
+//! A kernel is safe Rust, generic over its registers (`Lanes`) where the compiler would not find them by itself. The
 //! order of operations and every fusion are explicit, so all versions of a kernel give the same bits; [`Level::SCALAR`]
 //! is the twin that the others are tested against. What is `unsafe` here is the calling of a version, which needs
 //! instructions that the processor was asked for, and the registers' own instructions.

@@ -12,7 +12,7 @@ pub struct Q4K {
     pub d: Half,
     /// Scale of the minima.
     pub dmin: Half,
-    /// Scales and minima: [`scale_min`].
+    /// Scales and minima: `scale_min`.
     pub scales: [u8; 12],
     /// Four quarters of 64 weights in 32 bytes each. Low nibbles: the quarter's first group; high nibbles: its second.
     pub qs: [u8; 128],
