@@ -211,6 +211,43 @@ struct Task<'j> {
     fault: Option<FaultName>,
 }
 
+impl<'j> Task<'j> {
+    /// The executable of its tests and their module in it; `None` for a program.
+    fn module(&self) -> Option<(&'j Path, &'j str)> {
+        let What::Tests(processes) = &self.job.what else { return None };
+        let process = processes.first()?;
+        let path = process.paths.first()?;
+        Some((&process.executable, path.rsplit_once("::").map_or("", |(module, _)| module)))
+    }
+}
+
+/// Tasks that wait for their turn. Tests of one module often wait for each other, for a fixture or a device that they
+/// share: those of another module go first.
+struct Queue<'j> {
+    waiting: VecDeque<(usize, Task<'j>)>,
+    /// The modules of what is running.
+    running: Vec<Option<(&'j Path, &'j str)>>,
+}
+
+impl<'j> Queue<'j> {
+    fn take(&mut self) -> Option<(usize, Task<'j>)> {
+        let is_free = |(_, task): &(usize, Task<'j>)| {
+            let module = task.module();
+            module.is_none() || !self.running.contains(&module)
+        };
+        let at = self.waiting.iter().position(is_free).unwrap_or(0);
+        let (index, task) = self.waiting.remove(at)?;
+        self.running.push(task.module());
+        Some((index, task))
+    }
+
+    fn give_back(&mut self, task: &Task<'j>) {
+        if let Some(at) = self.running.iter().position(|module| *module == task.module()) {
+            self.running.swap_remove(at);
+        }
+    }
+}
+
 /// Run jobs.
 ///
 /// # Errors
@@ -388,15 +425,18 @@ impl<'a> Runner<'a> {
     /// Run tasks, several at once, and give their results in the order of the tasks.
     fn all(&self, tasks: Vec<Task<'_>>, watch: &dyn Watch) -> Result<Vec<Done>, RunError> {
         watch.begin(tasks.len());
-        let queue: Mutex<VecDeque<(usize, Task<'_>)>> = Mutex::new(tasks.into_iter().enumerate().collect());
+        let queue =
+            Mutex::new(Queue { waiting: tasks.into_iter().enumerate().collect(), running: Vec::new() });
         let results: Mutex<BTreeMap<usize, Done>> = Mutex::new(BTreeMap::new());
         let failure: Mutex<Option<RunError>> = Mutex::new(None);
         std::thread::scope(|scope| {
             for _ in 0..self.manner.jobs.max(1) {
                 scope.spawn(|| {
                     while !self.interrupted.load(Ordering::Relaxed) && locked(&failure).is_none() {
-                        let Some((index, task)) = locked(&queue).pop_front() else { break };
-                        match self.one(&task) {
+                        let Some((index, task)) = locked(&queue).take() else { break };
+                        let done = self.one(&task);
+                        locked(&queue).give_back(&task);
+                        match done {
                             Ok(Some(done)) => {
                                 watch.done(&done);
                                 locked(&results).insert(index, done);
