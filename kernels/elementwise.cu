@@ -30,7 +30,11 @@ extern "C" __global__ void __launch_bounds__(256) add(const AddArgs a) {
 extern "C" __global__ void __launch_bounds__(256) swiglu(const SwigluArgs a) {
     const unsigned ff = a.out.width;
     const float* gate = a.gate_up + at(blockIdx.y, 2 * ff, 0);
+#ifdef FAULT_GATE_UP_SWAPPED
+    store_row(a.out, blockIdx.y, [&](unsigned c) { return silu(gate[ff + c]) * gate[c]; });
+#else
     store_row(a.out, blockIdx.y, [&](unsigned c) { return silu(gate[c]) * gate[ff + c]; });
+#endif
 }
 
 // o[r] = silu(gate[r])
@@ -45,7 +49,12 @@ extern "C" __global__ void __launch_bounds__(256) combine(const CombineArgs a) {
     const unsigned c = column();
     if (c >= a.width) return;
     float s = 0.0f;
-    for (unsigned j = 0; j < a.chosen; j++) {
+#ifdef FAULT_COMBINE_DROPS_LAST
+    const unsigned used = a.chosen - 1;
+#else
+    const unsigned used = a.chosen;
+#endif
+    for (unsigned j = 0; j < used; j++) {
         const unsigned entry = blockIdx.y * a.chosen + j;
         s = fmaf(a.weights[entry], a.y[at(entry, a.width, c)], s);
     }

@@ -4,7 +4,6 @@
 
 mod collect;
 mod forward;
-mod operands;
 mod operations;
 mod products;
 mod refusals;
@@ -24,11 +23,11 @@ fn options() -> Options {
 }
 
 /// One test at a time: a fault that the device reports for one would be every other one's, too.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static DEVICE: Mutex<()> = Mutex::new(());
     DEVICE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn device(precision: Precision) -> Cuda {
+pub(crate) fn device(precision: Precision) -> Cuda {
     Cuda::new(precision, &options()).unwrap_or_else(|e| panic!("{e}"))
 }

@@ -2,6 +2,7 @@
 //! and its tests would otherwise link two versions of it.
 
 mod claim;
+mod domain;
 mod expansion;
 mod kinds;
 mod recorder;

@@ -5,7 +5,11 @@ mod architecture;
 mod cuda;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod cuda_sim;
+#[path = "../generated/mod.rs"]
+mod generated;
 mod harness;
+mod operands;
+mod operations;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod simulator;
 mod status;

@@ -23,6 +23,13 @@ pub const PREDICATE_TYPE: &str = "https://in-toto.io/attestation/test-result/v0.
 /// The newest version of [`Record`]; every version up to it can be read.
 pub const SCHEMA: u32 = 1;
 
+/// The JSON Schema (draft-07) of a stored record.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    crate::schema::draft07::<Statement>()
+}
+
 /// An in-toto Statement about the tree and the test binary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -276,6 +283,9 @@ pub struct Measure {
     /// Values that the body reported beside the claim's metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub also: BTreeMap<String, Quantity>,
+    /// Of a generated test that failed on a drawn case: the case, as small as one could be found.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counterexample: BTreeMap<String, Cell>,
 }
 
 impl Measure {

@@ -11,6 +11,7 @@ mod words;
 pub mod binding;
 pub mod claim;
 pub mod date;
+pub mod generate;
 pub mod gpu;
 pub mod id;
 pub mod need;

@@ -2,6 +2,7 @@
 
 use crate::binding::TestBinding;
 use crate::claim::Claim;
+use crate::generate::Generate;
 use crate::id::{ContractId, FalsifierId, FaultName, ObligationId, StageId};
 use crate::need::Need;
 use crate::status::FalsifierStatus;
@@ -13,8 +14,14 @@ use std::collections::BTreeMap;
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn json_schema() -> serde_json::Value {
+    draft07::<Contract>()
+}
+
+/// The JSON Schema (draft-07) of a type.
+#[cfg(feature = "schema")]
+pub(crate) fn draft07<T: schemars::JsonSchema>() -> serde_json::Value {
     let generator = schemars::generate::SchemaSettings::draft07().into_generator();
-    generator.into_root_schema_for::<Contract>().to_value()
+    generator.into_root_schema_for::<T>().to_value()
 }
 
 /// One contract: one YAML file.
@@ -224,9 +231,9 @@ pub struct Falsifier {
     /// Planted faults it must catch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
-    /// Generated test cases.
+    /// How its test is generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generate: Option<serde_json::Value>,
+    pub generate: Option<Generate>,
     /// A claim given up for a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiver: Option<Waiver>,

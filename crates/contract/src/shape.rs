@@ -253,14 +253,47 @@ const FALSIFIER: Map = Map {
                 map: Some(&Shape::Map(NO_FAULTS)),
             },
         ),
-        optional("generate", Shape::Any),
+        optional("generate", Shape::Map(GENERATE)),
         optional("waiver", Shape::Map(WAIVER)),
         optional("status", Shape::Word { what: "a status", names: FalsifierStatus::NAMES }),
         optional("owner", PROSE),
         optional("aliases", PROSES),
         optional("notes", PROSE),
     ],
-    constraints: &[Constraint::AtMostOne(&["test", "review", "command", "proposed"])],
+    constraints: &[
+        Constraint::AtMostOne(&["test", "review", "command", "proposed"]),
+        Constraint::Needs("generate", "test"),
+        Constraint::Needs("generate", "claim"),
+    ],
+};
+
+const GENERATE: Map = Map {
+    what: "`generate`",
+    fields: &[
+        required("operation", text("invalid-test", check_function)),
+        optional("sizes", Shape::Table { what: "`sizes`", value: &Shape::Map(SIZE) }),
+        required("random", Shape::Map(RANDOM)),
+    ],
+    constraints: &[],
+};
+
+const NUMBER: Shape = Shape::Int { min: 0, max: u32::MAX as i64 };
+
+const SIZE: Map = Map {
+    what: "a range of sizes",
+    fields: &[
+        required("from", NUMBER),
+        required("to", NUMBER),
+        optional("step", Shape::Int { min: 1, max: u32::MAX as i64 }),
+        optional("edges", list(&NUMBER)),
+    ],
+    constraints: &[],
+};
+
+const RANDOM: Map = Map {
+    what: "`random`",
+    fields: &[required("cases", NUMBER), required("seed", Shape::Int { min: 0, max: i64::MAX })],
+    constraints: &[],
 };
 
 const CLAIM: Map = Map {
@@ -393,6 +426,19 @@ fn check_shorthand(text: &str) -> Result<(), Misfit> {
 
 fn check_target(text: &str) -> Result<(), Misfit> {
     Target::try_from(text.to_owned()).map(drop).map_err(Misfit::whole)
+}
+
+/// `operations::norm`: names of Rust with `::` between them.
+fn check_function(text: &str) -> Result<(), Misfit> {
+    let name = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    if text.split("::").all(name) {
+        Ok(())
+    } else {
+        Err(Misfit::whole(format!("`{text}` is no path of a function (accepted: operations::norm)")))
+    }
 }
 
 /// `2026-11-20`, a day that exists.

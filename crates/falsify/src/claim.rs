@@ -85,6 +85,30 @@ impl Claim {
     }
 }
 
+/// What the cases of a generated test follow from.
+#[cfg(feature = "generated")]
+impl Claim {
+    /// The claim's whole domain: the declared values of every coordinate.
+    pub(crate) fn domain(&self) -> &std::collections::BTreeMap<String, Vec<Cell>> {
+        &self.tally.claim().over
+    }
+
+    /// What the claim says of NaN.
+    pub(crate) fn nan(&self) -> contract::claim::NanPolicy {
+        self.tally.claim().nan
+    }
+
+    /// Whether a value of the claim's metric lies within its bound.
+    pub(crate) fn holds(&self, value: f64) -> bool {
+        self.tally.holds(value)
+    }
+
+    /// Keeps the case that refutes the claim and is as small as one could be found.
+    pub(crate) fn counterexample(&mut self, case: Place) {
+        self.tally.counterexample(case);
+    }
+}
+
 /// A claim at a place of its domain.
 #[derive(Debug)]
 #[must_use = "a place alone compares nothing"]

@@ -21,6 +21,8 @@
 #![forbid(unsafe_code)]
 
 mod claim;
+#[cfg(feature = "generated")]
+mod domain;
 mod environment;
 mod metric;
 mod operand;
@@ -33,6 +35,8 @@ pub use claim::{At, Claim};
 pub use contract::claim::{Bound, Cell};
 pub use contract::evidence::tally::Judgement;
 pub use contract::gpu::Gpu;
+#[cfg(feature = "generated")]
+pub use domain::{Case, Domain, DomainError, Size};
 pub use falsify_macros::falsifier;
 pub use operand::{Operand, View};
 pub use require::gpu;

@@ -77,6 +77,8 @@ commands! {
     New => new,
     /// Tell which claims became weaker or stronger
     Diff => diff,
+    /// Write the tests that contracts ask to be generated
+    Generate => generate,
     /// Draw what builds on what
     Graph => graph,
     /// Print the JSON Schema of contracts

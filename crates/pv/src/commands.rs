@@ -8,6 +8,7 @@ pub mod diff;
 pub mod evidence;
 pub mod explain;
 pub mod fix;
+pub mod generate;
 pub mod graph;
 pub mod lint;
 pub mod lsp;

@@ -20,6 +20,7 @@ pub mod diff;
 pub mod edit;
 pub mod evidence;
 pub mod faults;
+pub mod generate;
 pub mod graph;
 pub mod lint;
 pub mod literals;

@@ -1,7 +1,7 @@
 //! Everything between the matrix products, over widths that fill no block of threads.
 
-use super::operands::{config, normed, numbers, plane, rows, vector};
 use super::{alone, device};
+use crate::operands::{config, normed, numbers, plane, rows, vector};
 use falsify::{Claim, falsifier};
 use model::backend::{Backend, Cols, KvShape, Precision, Routes};
 use model::config::{Experts, Pairing};

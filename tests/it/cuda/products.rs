@@ -1,7 +1,7 @@
 //! Matrix products and look-ups of every weight format, over shapes that fill no tile.
 
-use super::operands::{Weights, config, normed, numbers, plane, rows};
 use super::{alone, device};
+use crate::operands::{Weights, config, normed, numbers, plane, rows};
 use falsify::{Claim, falsifier};
 use model::backend::{Backend, Cols, Precision};
 use model::config::{Experts, Pairing};
@@ -81,9 +81,9 @@ fn compare(claim: &mut Claim, precision: Precision) {
         for (name, shapes) in Shape::ALL {
             for &shape in shapes {
                 for cols in columns(row.format, precision) {
-                    let mut weights = vec![Weights::random(row.format, shape.matrices(), ROWS, cols)];
+                    let mut weights = vec![Weights::random(row.format, shape.matrices(), ROWS, cols, 7)];
                     if row.format == Format::Q4K {
-                        weights.push(Weights::random(row.format, shape.matrices(), ROWS, cols).large());
+                        weights.push(Weights::random(row.format, shape.matrices(), ROWS, cols, 7).large());
                     }
                     for w in &weights {
                         let want = product(&mut cpu, w, shape).unwrap();

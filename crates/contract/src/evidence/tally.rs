@@ -61,6 +61,7 @@ pub struct Tally {
     failing: Vec<String>,
     hit: BTreeSet<u64>,
     also: BTreeMap<String, Quantity>,
+    counterexample: Place,
     misuse: Vec<String>,
 }
 
@@ -155,6 +156,7 @@ impl Tally {
             failing: Vec::new(),
             hit: BTreeSet::new(),
             also: BTreeMap::new(),
+            counterexample: Place::new(),
             misuse: Vec::new(),
             claim,
         };
@@ -242,6 +244,17 @@ impl Tally {
         }
     }
 
+    /// Whether a value of the claim's metric lies within the bound; none does when the bound makes no sense.
+    #[must_use]
+    pub fn holds(&self, value: f64) -> bool {
+        self.limit.is_some_and(|limit| limit.holds(value))
+    }
+
+    /// Keeps the case that refutes the claim and is as small as one could be found.
+    pub fn counterexample(&mut self, case: Place) {
+        self.counterexample = case;
+    }
+
     /// Whether something entered so far lies outside the bound.
     #[must_use]
     pub fn is_refuted(&self) -> bool {
@@ -318,6 +331,7 @@ impl Tally {
             nan: self.nan,
             cells,
             also: self.also,
+            counterexample: self.counterexample,
         };
         Judgement { measure, outcome, hit: self.hit, report }
     }
@@ -387,13 +401,14 @@ pub fn merge(claim: &Claim, parts: impl IntoIterator<Item = (Measure, BTreeSet<u
         };
         let (comparisons, elements) = (whole.comparisons + part.comparisons, whole.elements + part.elements);
         let nan = whole.nan + part.nan;
-        let also = part.also.clone();
+        let (also, counterexample) = (part.also.clone(), part.counterexample.clone());
         if worse {
-            let mut earlier = std::mem::replace(whole, part).also;
-            earlier.extend(also);
-            whole.also = earlier;
-        } else {
-            whole.also.extend(also);
+            let earlier = std::mem::replace(whole, part);
+            (whole.also, whole.counterexample) = (earlier.also, earlier.counterexample);
+        }
+        whole.also.extend(also);
+        if whole.counterexample.is_empty() {
+            whole.counterexample = counterexample;
         }
         (whole.comparisons, whole.elements, whole.nan) = (comparisons, elements, nan);
     }

@@ -6,6 +6,7 @@ use super::{Error, Pool};
 use crate::backend::Tensor;
 use crate::bytes::Bytes;
 use crate::quant::{self, Format};
+use fault::fault;
 use std::sync::Arc;
 
 /// `[count, rows, cols]` weights in blocks.
@@ -127,7 +128,8 @@ impl Mat {
         for (row, out) in (first..first + n).zip(scratch.chunks_exact_mut(self.row_bytes)) {
             let tile = row / ROWS * ROWS;
             if tile + ROWS <= self.rows {
-                tile::row(self.format, tiles.get(at(tile)..at(tile + ROWS))?, row % ROWS, out);
+                let within = (row + usize::from(fault!("tile-rows-shifted"))) % ROWS;
+                tile::row(self.format, tiles.get(at(tile)..at(tile + ROWS))?, within, out);
             } else {
                 out.copy_from_slice(tiles.get(at(row)..at(row + 1))?);
             }

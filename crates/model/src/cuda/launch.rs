@@ -19,6 +19,7 @@ use crate::backend::{Cols, Precision};
 use crate::config::{Config, Pairing};
 use crate::quant::Format;
 use cudarc::driver::sys;
+use fault::fault;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -258,6 +259,7 @@ impl Launcher {
         same("norm", "columns", x.width, w.len)?;
         same("norm", "output columns", o.width, w.len)?;
         o.set_rows("norm", x.rows)?;
+        let eps = if fault!("cuda-norm-eps-dropped") { 0.0 } else { eps };
         let argument = NormArgs { out: o.args(), x: x.f.address(), w: w.memory.address(), eps };
         self.launch(&table::NORM, Geometry::new(x.rows, 1, 1), argument)
     }
@@ -496,7 +498,9 @@ impl Launcher {
             start: word(start),
             head_dim: word(head_dim),
             pairs: word(pairs),
-            neighbours: u32::from(config.rope.pairing == Pairing::Neighbours),
+            neighbours: u32::from(
+                config.rope.pairing == Pairing::Neighbours || fault!("cuda-rope-neighbours"),
+            ),
         };
         self.launch(&table::ROPE, Geometry::new(pairs.div_ceil(THREADS), width / head_dim, x.rows), argument)
     }
@@ -772,6 +776,6 @@ fn heads_fit(
         kv_heads: word(config.kv_heads),
         head_dim: word(config.head_dim),
         capacity: word(kv.shape.positions),
-        scale: 1.0 / (config.head_dim as f32).sqrt(),
+        scale: if fault!("cuda-attention-unscaled") { 1.0 } else { 1.0 / (config.head_dim as f32).sqrt() },
     })
 }

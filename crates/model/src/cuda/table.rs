@@ -198,6 +198,8 @@ pub(crate) fn planted() -> Vec<String> {
         (fault!("cuda-row-off-by-one"), "FAULT_ROW_OFF_BY_ONE"),
         (fault!("cuda-swapped-nibble"), "FAULT_SWAPPED_NIBBLE"),
         (fault!("cuda-f16-overflow"), "FAULT_F16_OVERFLOW"),
+        (fault!("cuda-gate-up-swapped"), "FAULT_GATE_UP_SWAPPED"),
+        (fault!("cuda-combine-drops-last"), "FAULT_COMBINE_DROPS_LAST"),
     ];
     faults.into_iter().filter(|(armed, _)| *armed).map(|(_, name)| name.to_owned()).collect()
 }

@@ -80,6 +80,7 @@ table! {
     vacuous_test,
     unattributed_test,
     thin_prefix,
+    generated_test,
     stray_attribute,
     unresolved_test,
     partly_bound_test,

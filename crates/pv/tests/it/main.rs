@@ -8,6 +8,7 @@ mod compare;
 mod content;
 mod dashboard;
 mod fixture;
+mod generate;
 mod hostile;
 mod intake;
 mod known;

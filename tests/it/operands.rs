@@ -8,7 +8,7 @@ use model::synth::{Mix, Plan, Shape};
 use std::ops::ControlFlow;
 
 /// Numbers in [-2, 2), the same for a seed everywhere.
-pub(super) fn numbers(seed: u64, n: usize) -> Vec<f32> {
+pub(crate) fn numbers(seed: u64, n: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -20,17 +20,17 @@ pub(super) fn numbers(seed: u64, n: usize) -> Vec<f32> {
 }
 
 /// Weights of one format.
-pub(super) struct Weights {
-    pub(super) format: Format,
-    pub(super) count: usize,
-    pub(super) rows: usize,
-    pub(super) cols: usize,
-    pub(super) bytes: Bytes,
+pub(crate) struct Weights {
+    pub(crate) format: Format,
+    pub(crate) count: usize,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) bytes: Bytes,
 }
 
 impl Weights {
     /// `count` random matrices.
-    pub(super) fn random(format: Format, count: usize, rows: usize, cols: usize) -> Self {
+    pub(crate) fn random(format: Format, count: usize, rows: usize, cols: usize, seed: u64) -> Self {
         let shape = Shape {
             architecture: "qwen3moe",
             layers: 1,
@@ -49,7 +49,7 @@ impl Weights {
             rope_factors: false,
         };
         let mix = Mix::from_name(&format.row().name.to_lowercase()).expect("a mix of one format");
-        let plan = Plan::new("operands", &shape, mix, 7).expect("a plan");
+        let plan = Plan::new("operands", &shape, mix, seed).expect("a plan");
         let mut file = Vec::new();
         plan.write(&mut file, |_| ControlFlow::Continue(())).expect("weights");
         let name = "blk.0.ffn_gate_exps.weight";
@@ -59,7 +59,7 @@ impl Weights {
     }
 
     /// The same with every scale of Q4_K's blocks near 3000: a group's scale times it is no half float any more.
-    pub(super) fn large(self) -> Self {
+    pub(crate) fn large(self) -> Self {
         const SCALE: [u8; 2] = 0x69dc_u16.to_le_bytes();
         assert_eq!(self.format, Format::Q4K);
         let mut bytes = self.bytes.to_vec();
@@ -67,19 +67,19 @@ impl Weights {
         Self { bytes: bytes.into(), ..self }
     }
 
-    pub(super) fn floats(rows: usize, cols: usize, values: &[f32]) -> Self {
+    pub(crate) fn floats(rows: usize, cols: usize, values: &[f32]) -> Self {
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         Self { format: Format::F32, count: 1, rows, cols, bytes: bytes.into() }
     }
 
-    pub(super) fn tensor(&self) -> Tensor<'_> {
+    pub(crate) fn tensor(&self) -> Tensor<'_> {
         let Self { format, count, rows, cols, .. } = *self;
         Tensor { name: "operand", format, count, rows, cols, bytes: &self.bytes }
     }
 }
 
 /// Rows `first ..` of one sequence, whose tokens count from 0.
-pub(super) fn rows(first: usize, n: usize) -> Rows {
+pub(crate) fn rows(first: usize, n: usize) -> Rows {
     Rows {
         token: (0..n as u32).collect(),
         position: (first as u32..(first + n) as u32).collect(),
@@ -89,7 +89,7 @@ pub(super) fn rows(first: usize, n: usize) -> Rows {
 }
 
 /// A plane that holds these values, in every form that the precision has.
-pub(super) fn plane<B: Backend>(be: &mut B, width: usize, values: &[f32]) -> Result<B::Act, B::Err> {
+pub(crate) fn plane<B: Backend>(be: &mut B, width: usize, values: &[f32]) -> Result<B::Act, B::Err> {
     let n = values.len() / width;
     let table = be.mat(Weights::floats(n, width, values).tensor())?;
     let batch = be.batch(&rows(0, n), None)?;
@@ -101,19 +101,19 @@ pub(super) fn plane<B: Backend>(be: &mut B, width: usize, values: &[f32]) -> Res
 }
 
 /// A plane that a product may read in either precision: values that were normed.
-pub(super) fn normed<B: Backend>(be: &mut B, width: usize, values: &[f32]) -> Result<B::Act, B::Err> {
+pub(crate) fn normed<B: Backend>(be: &mut B, width: usize, values: &[f32]) -> Result<B::Act, B::Err> {
     let (x, ones) = (plane(be, width, values)?, vector(be, &vec![1.0; width])?);
     let mut o = be.act(values.len() / width, width)?;
     be.norm(&mut o, &x, &ones, 1e-6)?;
     Ok(o)
 }
 
-pub(super) fn vector<B: Backend>(be: &mut B, values: &[f32]) -> Result<B::Vector, B::Err> {
+pub(crate) fn vector<B: Backend>(be: &mut B, values: &[f32]) -> Result<B::Vector, B::Err> {
     be.vector(Weights::floats(1, values.len(), values).tensor())
 }
 
 /// Heads, experts and rotation; the rest does not matter to an operation.
-pub(super) fn config(head_dim: usize, pairing: Pairing, experts: Experts) -> Config {
+pub(crate) fn config(head_dim: usize, pairing: Pairing, experts: Experts) -> Config {
     Config {
         architecture: "qwen3moe",
         layers: 1,
