@@ -61,6 +61,50 @@ impl Date {
         let fit = |n: u64| u8::try_from(n).unwrap_or(1);
         Self { year: u16::try_from(year).unwrap_or(9999), month: fit(month), day: fit(day) }
     }
+
+    /// Days since 1970-01-01, by the same count of eras.
+    fn days(self) -> i64 {
+        let (month, day) = (i64::from(self.month), i64::from(self.day));
+        let year = i64::from(self.year) - i64::from(month <= 2);
+        let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+        let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+        era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+    }
+}
+
+/// The seconds since 1970 of a moment as ISO 8601 writes it: `2026-11-20T10:15:02Z`, with a fraction or an offset
+/// (`2026-11-20T11:15:02.120+01:00`). Without an offset it is read as UTC. `None` when it is none, or before 1970.
+#[must_use]
+pub fn moment(text: &str) -> Option<u64> {
+    let (day, time) = text.trim().split_once(['T', 't', ' '])?;
+    let day = Date::parse(day).ok()?;
+    let (clock, offset) = match time.find(['Z', 'z', '+', '-']) {
+        Some(at) => time.split_at(at),
+        None => (time, "Z"),
+    };
+    let pair = |text: &str, most: i64| -> Option<i64> {
+        let digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+        let number = if digits { text.parse().ok()? } else { return None };
+        (number <= most).then_some(number)
+    };
+    let (clock, fraction) = clock.split_once(['.', ',']).unwrap_or((clock, "0"));
+    if fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let parts: Vec<&str> = clock.split(':').collect();
+    let &[hour, minute, second] = parts.as_slice() else { return None };
+    // A leap second is the last of its minute.
+    let of_day = pair(hour, 23)? * 3600 + pair(minute, 59)? * 60 + pair(second, 60)?.min(59);
+    let ahead = match offset.split_at_checked(1)? {
+        ("Z" | "z", "") => 0,
+        (sign @ ("+" | "-"), zone) => {
+            let (hours, minutes) = zone.split_once(':').or_else(|| zone.split_at_checked(2))?;
+            let seconds = pair(hours, 23)? * 3600 + pair(minutes, 59)? * 60;
+            if sign == "-" { -seconds } else { seconds }
+        }
+        _ => return None,
+    };
+    u64::try_from(day.days() * 86_400 + of_day - ahead).ok()
 }
 
 /// The second in UTC of a Unix time in milliseconds, `2026-11-20T10:15:02Z`.
@@ -120,6 +164,36 @@ mod tests {
     fn seconds_of_a_day() {
         assert_eq!(super::timestamp(0), "1970-01-01T00:00:00Z");
         assert_eq!(super::timestamp(1_795_169_702_999), "2026-11-20T10:15:02Z");
+    }
+
+    #[test]
+    fn moments_with_offsets() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2026-11-20T10:15:02Z", 1_795_169_702),
+            ("2026-11-20T10:15:02", 1_795_169_702),
+            ("2026-11-20T11:15:02.120+01:00", 1_795_169_702),
+            ("2026-11-20T04:45:02.5-0530", 1_795_169_702),
+            ("2000-02-29T23:59:60Z", 951_868_799),
+        ] {
+            assert_eq!(super::moment(text), Some(seconds), "{text}");
+        }
+        for bad in [
+            "",
+            "2026-11-20",
+            "2026-11-20T10:15",
+            "2026-11-20T24:00:00Z",
+            "2026-11-20T10:15:02.Z",
+            "2026-11-20T10:15:02+1:00",
+            "2026-02-30T10:15:02Z",
+            "1969-12-31T23:59:59Z",
+            "2026-11-20T10:15:02Zx",
+        ] {
+            assert_eq!(super::moment(bad), None, "{bad}");
+        }
+        for day in (0..4_000_000_000).step_by(86_400 * 13) {
+            assert_eq!(Date::from_unix(day).days(), i64::try_from(day / 86_400).unwrap());
+        }
     }
 
     #[test]

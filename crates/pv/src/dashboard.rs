@@ -12,11 +12,12 @@ pub mod source;
 mod subject;
 
 use crate::content::AxisError;
+use crate::status::badge as svg;
+use crate::status::tone::Tone;
 use contract::date::Date;
 use contract::id::{ContractId, FalsifierId};
 use contract::schema::{Axis, Contract, Falsifier};
 use contract::settings::Settings;
-use contract::status::FalsifierStatus;
 use contract::status::facts::{Current, RecordFacts};
 use contract::status::propagate::{ContractReport, FalsifierReport, Status};
 use contract::status::summary::SumError;
@@ -100,6 +101,12 @@ pub fn pages(basis: Basis<'_>) -> Result<Vec<Page>, SumError> {
         })
         .collect();
     pages.extend(parts.into_iter().flatten());
+    pages.push(Page { path: "badge.svg".to_owned(), text: svg::overall(basis.status) });
+    let one = |report: &ContractReport| Page {
+        path: format!("badge/{}.svg", report.id),
+        text: svg::contract(report),
+    };
+    pages.extend(basis.status.contracts.iter().map(one));
     Ok(pages)
 }
 
@@ -113,17 +120,9 @@ fn falsifier_path(id: &FalsifierId) -> String {
     format!("falsifier/{id}.html")
 }
 
-/// The colour of a status, which its name always stands beside.
-fn tone(status: FalsifierStatus) -> &'static str {
-    match status {
-        FalsifierStatus::Falsified
-        | FalsifierStatus::Vacuous
-        | FalsifierStatus::Expired
-        | FalsifierStatus::Dark => "bad",
-        FalsifierStatus::Stale | FalsifierStatus::Waived | FalsifierStatus::Proposed => "warn",
-        FalsifierStatus::AlgorithmLevelDischarged | FalsifierStatus::Functional => "calm",
-        FalsifierStatus::Reviewed | FalsifierStatus::Discharged => "good",
-    }
+/// The class of a status's tone.
+fn tone(status: impl Into<Tone>) -> &'static str {
+    status.into().class()
 }
 
 /// A falsifier's status with what it is about.

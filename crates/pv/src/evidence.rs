@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod dsse;
 pub mod index;
 pub mod intake;
+pub mod junit;
 pub mod prune;
 pub mod source;
 pub mod store;

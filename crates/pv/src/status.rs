@@ -1,9 +1,11 @@
 //! The status of a repository: its contracts, what is bound, what the tree holds and what evidence there is, put
 //! through the derivation of crate `contract`. The machine that asks plays no part in the answer.
 
+pub mod badge;
 pub mod gather;
 pub mod markdown;
 pub mod text;
+pub mod tone;
 pub mod verdict;
 
 use crate::binding::{Bindings, Defect, Resolution, State, prose};

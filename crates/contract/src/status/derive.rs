@@ -349,7 +349,15 @@ fn parts_missing(inputs: Inputs<'_>, host: &str, passes: &[&RecordFacts]) -> Vec
     let Inputs { falsifier, settings, binding, .. } = inputs;
     let host = || host.to_owned();
     let mut lacks = Vec::new();
-    let passed: BTreeSet<&str> = passes.iter().flat_map(|r| &r.passed).map(String::as_str).collect();
+    // A record of an outcome alone does not stand in for the comparisons of a test that was measured elsewhere.
+    let measured =
+        passes.iter().any(|r| r.measure.is_some()) && !fault!("status-takes-outcomes-for-measures");
+    let passed: BTreeSet<&str> = passes
+        .iter()
+        .filter(|r| r.measure.is_some() || !measured)
+        .flat_map(|r| &r.passed)
+        .map(String::as_str)
+        .collect();
     for test in required_tests(falsifier, binding) {
         if !passed.contains(test.as_str()) {
             lacks.push(Lack::Test { test, host: host() });

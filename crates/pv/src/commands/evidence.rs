@@ -7,20 +7,22 @@ use crate::evidence::dsse::{Envelope, PrivateKey};
 use crate::evidence::intake::{self, Basis, Candidate, Refusal};
 use crate::evidence::source::SourceTree;
 use crate::evidence::store::{Store, Stored};
-use crate::evidence::{bundle, prune};
+use crate::evidence::{bundle, junit, prune, source};
 use crate::exit::Exit;
 use crate::run::carried;
+use crate::run::machine::Machine;
 use crate::status::gather::{Gathered, Knowledge, Stores, gather};
 use crate::status::text;
 use clap::Subcommand;
 use contract::date::timestamp;
-use contract::evidence::Statement;
+use contract::evidence::{Statement, sha256_hex};
 use contract::root::Root;
+use contract::settings::Settings;
 use contract::status::derive::{Inputs, stale_axes};
 use contract::status::facts::{BindingFacts, RecordFacts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Arguments of `pv evidence`.
@@ -49,12 +51,26 @@ pub enum Action {
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
-    /// Take in a bundle, a folder of records, or what executables staged on another machine; all of it or nothing
-    #[command(after_help = "Example: pv evidence import h200.pvb")]
+    /// Take in a bundle, a folder of records, what executables staged on another machine, or a JUnit report; all of
+    /// it or nothing
+    #[command(after_help = "\
+A JUnit report (nextest's; a file that starts with `<`) is weak evidence: outcomes without a measured value. A failure
+falsifies; a pass never discharges. A case counts when its class names one executable (`tests::it`, `model`,
+`pv::bin/pv`) and its name one test that one falsifier binds; every other case is listed.
+
+Example: pv evidence import h200.pvb
+Example: pv evidence import target/nextest/ci/junit.xml --commit HEAD
+Example: pv evidence import junit.xml --commit 3f9ac1d2 --machine host.json   # ran on another machine")]
     Import {
-        /// Bundles or folders
+        /// Bundles, folders or JUnit reports
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
+        /// The commit that the tests of a JUnit report were built from, which the report itself does not say
+        #[arg(long, value_name = "REV")]
+        commit: Option<String>,
+        /// What the machine that made a JUnit report said of itself, as JSON [default: it was this machine]
+        #[arg(long, value_name = "FILE", requires = "commit")]
+        machine: Option<PathBuf>,
     },
     /// List the records with what they are worth now
     #[command(after_help = "Example: pv evidence list --only FALSIFY-MOE-ROUTER-001")]
@@ -124,17 +140,31 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
             let key = key.as_ref().map(|path| PrivateKey::read(&context.cwd().join(path))).transpose()?;
             record(context, only, key.as_ref(), &mut out)?
         }
-        Action::Import { paths } => {
+        Action::Import { paths, commit, machine } => {
             let mut batch = Vec::new();
             for path in paths {
                 let path = context.cwd().join(path);
                 if path.join(carried::MANIFEST).is_file() {
                     batch.extend(carried_records(context, &path)?);
+                } else if path.is_dir() {
+                    batch.extend(folder(&path)?);
                 } else {
-                    batch.extend(candidates(&path)?);
+                    let bytes = std::fs::read(&path).map_err(Error::file(&path))?;
+                    if bytes.trim_ascii_start().starts_with(b"<") || bytes.starts_with(b"\xef\xbb\xbf<") {
+                        let ran = Ran { commit: commit.as_deref(), machine: machine.as_deref() };
+                        batch.extend(reported_records(context, &path, &bytes, &ran, &mut out)?);
+                    } else {
+                        let records = bundle::read(&bytes);
+                        batch.extend(records.map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?);
+                    }
                 }
             }
-            take_in(context, &batch, &mut out)?
+            if batch.is_empty() {
+                writeln!(out, "nothing to take in, the store is unchanged")?;
+                Exit::Nothing
+            } else {
+                take_in(context, &batch, &mut out)?
+            }
         }
         Action::List { only } => list(context, only, &mut out)?,
         Action::Verify => verify(context, &store, &mut out)?,
@@ -285,7 +315,7 @@ fn holds_same(
 }
 
 /// The records of what executables staged on another machine.
-fn carried_records(context: &Context, folder: &std::path::Path) -> Result<Vec<Candidate>, Error> {
+fn carried_records(context: &Context, folder: &Path) -> Result<Vec<Candidate>, Error> {
     let dir = context.root()?;
     let repository = context.repository()?;
     let loaded = Root::at(dir).load_all();
@@ -303,12 +333,82 @@ fn carried_records(context: &Context, folder: &std::path::Path) -> Result<Vec<Ca
     Ok(worth.map(|statement| Candidate { statement, envelope: None }).collect())
 }
 
-/// The records that a path holds: a bundle, or every file of a folder.
-fn candidates(path: &std::path::Path) -> Result<Vec<Candidate>, Error> {
-    if !path.is_dir() {
-        let bytes = std::fs::read(path).map_err(Error::file(path))?;
-        return bundle::read(&bytes).map_err(|error| Error::Usage(format!("{}: {error}", path.display())));
+/// What is said of a JUnit report beside it.
+struct Ran<'a> {
+    commit: Option<&'a str>,
+    machine: Option<&'a Path>,
+}
+
+/// The records of a JUnit report; its other cases are listed.
+fn reported_records(
+    context: &Context,
+    path: &Path,
+    bytes: &[u8],
+    ran: &Ran<'_>,
+    out: &mut impl std::io::Write,
+) -> Result<Vec<Candidate>, Error> {
+    let usage = |error: &dyn std::fmt::Display| Error::Usage(format!("{}: {error}", path.display()));
+    let cases = junit::read(bytes).map_err(|error| usage(&error))?;
+    let Some(commit) = ran.commit else {
+        return Err(usage(&"a JUnit report does not say which sources were tested: name their --commit"));
+    };
+    let dir = context.root()?;
+    let settings = context.repository()?.settings;
+    let commit = source::commit(dir, commit).map_err(|error| usage(&error))?;
+    let tree = source::tree_of(dir, &commit).map_err(|error| usage(&error))?;
+    if SourceTree::of(dir).map_err(|error| usage(&error))?.tree != tree {
+        return Err(usage(&format!("the sources of commit {commit} are not those that are checked out")));
     }
+    let machine = match ran.machine {
+        Some(path) => carried::machine(&context.cwd().join(path)).map_err(|e| Error::Usage(e.to_string()))?,
+        None => Machine::here(),
+    };
+    let Some(class) = machine.class(&settings) else {
+        return Err(usage(&"no host class of pv.toml matches the machine that ran it"));
+    };
+    let loaded = Root::at(dir).load_all();
+    let mut contracts = Vec::new();
+    for file in &loaded {
+        let Some(contract) = &file.contract else { continue };
+        let shown = file.source.path().strip_prefix(dir).unwrap_or(file.source.path());
+        let name = shown.to_string_lossy().replace('\\', "/");
+        contracts.push((name, sha256_hex(file.source.text().as_bytes()), contract));
+    }
+    let mut content = content(context, dir, &settings)?;
+    let falsifiers = contracts.iter().flat_map(|(_, _, contract)| &contract.falsification_tests);
+    let current = falsifiers.map(|f| (f.id.clone(), content.of(f).current)).collect();
+    let host = machine.host(&class.name);
+    let basis = junit::Basis {
+        contracts: &contracts,
+        current: &current,
+        class,
+        host: &host,
+        tree: &tree,
+        commit: &commit,
+    };
+    let all = cases.len();
+    let found = junit::records(&basis, bytes, cases);
+    for other in &found.others {
+        writeln!(out, "not attributed: {}: {}", other.case, other.reason)?;
+    }
+    let others = found.others.len();
+    writeln!(
+        out,
+        "{}: {} of {all} cases are of {} falsifiers, {others} of none",
+        path.display(),
+        all - others,
+        found.statements.len()
+    )?;
+    Ok(found.statements.into_iter().map(|statement| Candidate { statement, envelope: None }).collect())
+}
+
+fn content<'s>(context: &Context, dir: &Path, settings: &'s Settings) -> Result<Content<'s>, Error> {
+    let read = Content::read(context.cargo(), dir, settings);
+    read.map_err(|error| Error::Status(crate::status::gather::GatherError::Content(error)))
+}
+
+/// The records of every file of a folder.
+fn folder(path: &Path) -> Result<Vec<Candidate>, Error> {
     let mut found = Vec::new();
     for entry in ignore::WalkBuilder::new(path).standard_filters(false).build() {
         let entry = entry.map_err(|error| Error::Usage(error.to_string()))?;
@@ -329,8 +429,7 @@ fn take_in(context: &Context, batch: &[Candidate], out: &mut impl std::io::Write
     let store = Store::committed(dir);
     let loaded = Root::at(dir).load_all();
     let contracts: Vec<_> = loaded.iter().filter_map(|file| file.contract.as_ref()).collect();
-    let mut content = Content::read(context.cargo(), dir, &repository.settings)
-        .map_err(|error| Error::Status(crate::status::gather::GatherError::Content(error)))?;
+    let mut content = content(context, dir, &repository.settings)?;
     let falsifiers = contracts.iter().flat_map(|contract| &contract.falsification_tests);
     let current = falsifiers.map(|f| (f.id.clone(), content.of(f).current)).collect();
     let known = store.read()?.records.into_iter().map(|record| record.digest).collect();

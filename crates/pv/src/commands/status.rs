@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::status::gather::{Gathered, Knowledge, Stores, gather};
 use crate::status::text::{self, Detail};
-use crate::status::{markdown, verdict};
+use crate::status::{badge, markdown, verdict};
 use clap::ValueEnum;
 use contract::date::Date;
 use contract::settings::Settings;
@@ -18,10 +18,11 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Only committed evidence counts, on whichever machine this runs; --local adds the runs of this one. Nothing is compiled,
-unless a status as Markdown hinges on it.
+unless a status as Markdown or as a badge hinges on it.
 
 Example: pv status FALSIFY-MOE-ROUTER-001 --why
-Example: pv status --format markdown --output STATUS.md --check")]
+Example: pv status --format markdown --output STATUS.md --check
+Example: pv status moe-router-v1 --format badge --output badges/moe-router-v1.svg")]
 pub struct Args {
     /// A falsifier, contract or stage [default: all]
     #[arg(value_name = "ID")]
@@ -53,6 +54,8 @@ pub enum Format {
     Json,
     /// For STATUS.md: no time and no commit, the same bytes for the same tree
     Markdown,
+    /// One line of SVG with counts and denominator, of everything or of a contract; the same bytes for the same tree
+    Badge,
 }
 
 /// Run `pv status`.
@@ -66,13 +69,12 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         return Err(Error::Usage(format!("no contract root at {}", dir.display())));
     };
     let stores = if args.local { Stores::WithLocal } else { Stores::Committed };
-    // STATUS.md says the same on every day; whether something has expired is for a check to say.
-    let today: Option<Date> = (args.format != Format::Markdown).then(|| context.today());
+    // What is committed says the same on every day; whether something has expired is for a check to say.
+    let committed = matches!(args.format, Format::Markdown | Format::Badge);
+    let today: Option<Date> = (!committed).then(|| context.today());
     let read = |knowledge| gather(context.cargo(), root, &repository.settings, stores, knowledge, today);
     let gathered = match read(Knowledge::Cached) {
-        Ok(gathered) if args.format == Format::Markdown && gathered.status.unresolved > 0 => {
-            read(Knowledge::Compiled)
-        }
+        Ok(gathered) if committed && gathered.status.unresolved > 0 => read(Knowledge::Compiled),
         read => read,
     };
     let gathered = match gathered {
@@ -85,12 +87,14 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     };
     let text = match (&args.id, args.format) {
         (Some(id), Format::Text) => one(&gathered, id, args.why)?,
+        (Some(id), Format::Badge) => badge_of(&gathered, id)?,
         (Some(_), _) => {
-            return Err(Error::Usage("an ID is shown as text only: leave --format out".to_owned()));
+            return Err(Error::Usage("an ID is shown as text or, for a contract, as a badge".to_owned()));
         }
         (None, Format::Text) => whole(&gathered, args, &repository.settings)?,
         (None, Format::Json) => json(&gathered, &repository.settings)?,
         (None, Format::Markdown) => markdown::all(&gathered.status)?,
+        (None, Format::Badge) => badge::overall(&gathered.status),
     };
     let exit = judge(&gathered, &repository.settings);
     let Some(output) = &args.output else {
@@ -101,7 +105,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     };
     let path = context.cwd().join(output);
     if !args.check {
-        std::fs::write(&path, text).map_err(Error::file(output))?;
+        crate::atomic::write(&path, text.as_bytes()).map_err(Error::file(output))?;
         return Ok(exit);
     }
     let written = std::fs::read_to_string(&path).map_err(Error::file(output))?;
@@ -168,6 +172,17 @@ fn judge(gathered: &Gathered, settings: &Settings) -> Exit {
     } else {
         Exit::Holds
     }
+}
+
+/// The badge of a contract.
+fn badge_of(gathered: &Gathered, id: &str) -> Result<String, Error> {
+    let contracts = &gathered.status.contracts;
+    let found = contracts.iter().find(|contract| contract.id.as_str() == id);
+    found.map(badge::contract).ok_or_else(|| {
+        let near = nearest(id, contracts.iter().map(|contract| contract.id.as_str()));
+        let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+        Error::Usage(format!("no contract is called `{id}`{hint}"))
+    })
 }
 
 /// One falsifier, contract or stage.

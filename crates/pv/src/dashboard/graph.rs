@@ -1,8 +1,7 @@
 //! What builds on what, as SVG in layers: what nothing stands below is left, what builds on it right of it.
 
 use super::page::{Html, html};
-use super::{Basis, contract_link, contract_path, end_table, table};
-use contract::status::ContractStatus;
+use super::{Basis, contract_link, contract_path, end_table, table, tone};
 use std::collections::BTreeMap;
 
 const BOX: (usize, usize) = (230, 44);
@@ -133,12 +132,7 @@ pub(super) fn content(basis: Basis<'_>) -> Html {
     let reports = &basis.status.contracts;
     let mut layout = Layout::default();
     for report in reports {
-        let tone = match report.transitive {
-            ContractStatus::Falsified => "bad",
-            ContractStatus::Proposed => "warn",
-            ContractStatus::ActiveAlgorithmLevel | ContractStatus::ActiveRuntime => "calm",
-            ContractStatus::Discharged => "good",
-        };
+        let tone = tone(report.transitive);
         let (label, note) = (report.id.to_string(), report.transitive.to_string());
         layout.node(report.id.as_str(), Node { href: contract_path(&report.id), tone, note, label });
     }

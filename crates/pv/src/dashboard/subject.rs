@@ -2,9 +2,8 @@
 
 use super::graph::{Layout, Node};
 use super::page::{Html, html};
-use super::{badge, end_table, falsifier_link, lacks, table};
+use super::{badge, end_table, falsifier_link, lacks, table, tone};
 use contract::schema::Contract;
-use contract::status::StageStatus;
 use contract::status::propagate::ContractReport;
 
 pub(super) fn content(contract: &Contract, report: &ContractReport) -> Html {
@@ -83,11 +82,7 @@ fn stages(out: &mut Html, contract: &Contract, report: &ContractReport) {
     html!(out, "<h2>Stages</h2>\n");
     let mut layout = Layout::default();
     for stage in &report.stages {
-        let tone = match stage.transitive {
-            StageStatus::Shipped => "good",
-            StageStatus::PartiallyDischarged => "calm",
-            StageStatus::Pending => "warn",
-        };
+        let tone = tone(stage.transitive);
         let label = stage.id.to_string();
         let node = Node { href: format!("#stage-{label}"), tone, note: stage.transitive.to_string(), label };
         layout.node(stage.id.as_str(), node);

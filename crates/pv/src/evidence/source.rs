@@ -76,6 +76,17 @@ impl SourceTree {
     }
 }
 
+/// The 40 hexadecimal digits of the commit that a revision names.
+///
+/// # Errors
+/// When there is none, or git fails.
+pub fn commit(root: &Path, revision: &str) -> Result<String, SourceError> {
+    let scratch = tempfile::tempdir().map_err(SourceError::Temporary)?;
+    let git = Git { root, scratch: scratch.path(), objects: None };
+    let named = format!("{revision}^{{commit}}");
+    Ok(git.run(&["rev-parse", "--verify", "--end-of-options", &named])?.trim_end().to_owned())
+}
+
 /// The id of a commit's tree below `root`, without evidence and reports.
 ///
 /// # Errors

@@ -44,8 +44,12 @@ struct Binary {
 struct HostFile {
     arch: String,
     cpu: String,
+    /// Empty on a machine without an accelerator.
+    #[serde(default)]
     gpu: String,
+    #[serde(default)]
     driver: String,
+    #[serde(default)]
     memory: u64,
 }
 
@@ -98,6 +102,15 @@ fn json<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<T, CarriedError
     serde_json::from_slice(&bytes).map_err(|e| CarriedError::Form { path, reason: e.to_string() })
 }
 
+/// The machine that a file such as `host.json` tells of.
+///
+/// # Errors
+/// When the file cannot be read or has another form.
+pub fn machine(path: &Path) -> Result<Machine, CarriedError> {
+    let host: HostFile = json(path.to_owned())?;
+    Ok(Machine::told_by(&host.arch, &host.cpu, &host.gpu, &host.driver, host.memory))
+}
+
 /// The records of a folder of staged entries. The machine is taken as one of the most specific host class that it
 /// matches: one that names an accelerator before one that does not.
 ///
@@ -111,7 +124,6 @@ pub fn records(
     folder: &Path,
 ) -> Result<Vec<Statement>, CarriedError> {
     let manifest: Manifest = json(folder.join(MANIFEST))?;
-    let host: HostFile = json(folder.join(HOST))?;
     if manifest.schema != 1 {
         let reason = format!("it has schema {}, this program reads 1", manifest.schema);
         return Err(CarriedError::Form { path: folder.join(MANIFEST), reason });
@@ -124,12 +136,9 @@ pub fn records(
         return Err(CarriedError::OtherTree { built: manifest.commit });
     }
     let source = SourceTree { tree: built, commit: Some(manifest.commit.clone()), dirty: false };
-    let machine = Machine::told_by(&host.arch, &host.cpu, &host.gpu, &host.driver, host.memory);
-    let mut classes: Vec<_> =
-        settings.hosts.values().filter(|class| class.matches(&machine.facts).is_ok()).collect();
-    classes.sort_by_key(|class| class.gpu.is_none());
-    let Some(class) = classes.first() else {
-        return Err(CarriedError::NoClass { machine: format!("{}, {}", host.cpu, host.gpu) });
+    let machine = machine(&folder.join(HOST))?;
+    let Some(class) = machine.class(settings) else {
+        return Err(CarriedError::NoClass { machine: machine.to_string() });
     };
     let binaries: BTreeMap<String, String> = manifest
         .binaries

@@ -2,7 +2,8 @@
 
 use contract::evidence::Host;
 use contract::gpu::Gpu;
-use contract::host::HostFacts;
+use contract::host::{HostClass, HostFacts};
+use contract::settings::Settings;
 use std::process::{Command, Stdio};
 
 /// What is known of this machine.
@@ -14,11 +15,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Another machine, by what it said of itself; `memory` are the bytes of its accelerator.
+    /// Another machine, by what it said of itself; `memory` are the bytes of its accelerator, whose name is empty
+    /// when there is none.
     #[must_use]
     pub fn told_by(arch: &str, cpu: &str, gpu: &str, driver: &str, memory: u64) -> Self {
         let gpu = Gpu { name: gpu.to_owned(), driver: driver.to_owned(), memory };
-        Self::of(arch.to_owned(), None, Some(cpu.to_owned()), Some(gpu))
+        Self::of(arch.to_owned(), None, Some(cpu.to_owned()), Some(gpu).filter(|gpu| !gpu.name.is_empty()))
     }
 
     fn of(arch: String, os: Option<String>, cpu: Option<String>, gpu: Option<Gpu>) -> Self {
@@ -39,6 +41,15 @@ impl Machine {
         Self::of(std::env::consts::ARCH.to_owned(), Some(std::env::consts::OS.to_owned()), cpu(), gpu())
     }
 
+    /// The host class of pv.toml that the machine is of: one that names an accelerator before one that does not.
+    #[must_use]
+    pub fn class<'s>(&self, settings: &'s Settings) -> Option<&'s HostClass> {
+        let mut classes: Vec<_> =
+            settings.hosts.values().filter(|class| class.matches(&self.facts).is_ok()).collect();
+        classes.sort_by_key(|class| class.gpu.is_none());
+        classes.first().copied()
+    }
+
     /// What test processes are told of the accelerator, so that they need not ask.
     #[must_use]
     pub fn told(&self) -> String {
@@ -55,6 +66,15 @@ impl Machine {
             gpu: self.facts.gpu.clone(),
             driver: self.facts.driver.clone(),
         }
+    }
+}
+
+impl std::fmt::Display for Machine {
+    /// `x86_64, AMD EPYC, NVIDIA H200`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let facts = [&self.facts.arch, &self.facts.cpu, &self.facts.gpu];
+        let known: Vec<&str> = facts.into_iter().flatten().map(String::as_str).collect();
+        f.write_str(&known.join(", "))
     }
 }
 
