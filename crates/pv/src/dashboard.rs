@@ -23,7 +23,7 @@ use contract::status::propagate::{ContractReport, FalsifierReport, Status};
 use contract::status::summary::SumError;
 use page::{Frame, Html, html};
 use rayon::prelude::*;
-use source::Excerpt;
+use source::Tests;
 use std::collections::BTreeMap;
 
 /// Everything that the pages show.
@@ -41,8 +41,8 @@ pub struct Basis<'a> {
     pub unheld: &'a BTreeMap<FalsifierId, Vec<(Axis, AxisError)>>,
     /// The statuses.
     pub status: &'a Status,
-    /// The tests of each falsifier.
-    pub excerpts: &'a BTreeMap<String, Vec<Excerpt>>,
+    /// The tests in the sources.
+    pub tests: &'a Tests,
     /// What the counts leave out, one sentence each.
     pub notes: &'a [String],
     /// The day by which reviews and waivers were judged.
@@ -101,6 +101,9 @@ pub fn pages(basis: Basis<'_>) -> Result<Vec<Page>, SumError> {
         })
         .collect();
     pages.extend(parts.into_iter().flatten());
+    let file =
+        |(file, text): (&String, &String)| page(source::path(file), file, &source::content(file, text));
+    pages.par_extend(basis.tests.files.par_iter().map(file));
     pages.push(Page { path: "badge.svg".to_owned(), text: svg::overall(basis.status) });
     let one = |report: &ContractReport| Page {
         path: format!("badge/{}.svg", report.id),
@@ -123,6 +126,11 @@ fn falsifier_path(id: &FalsifierId) -> String {
 /// The class of a status's tone.
 fn tone(status: impl Into<Tone>) -> &'static str {
     status.into().class()
+}
+
+/// A status in its tone.
+fn word<S: Copy + Into<Tone> + std::fmt::Display>(out: &mut Html, status: S) {
+    html!(out, "<span class=\"status {}\">{}</span>", tone(status), status);
 }
 
 /// A falsifier's status with what it is about.

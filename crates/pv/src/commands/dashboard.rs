@@ -13,7 +13,8 @@ use std::path::PathBuf;
 /// Arguments of `pv dashboard`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The pages are static and load nothing: serve the folder, or open its index.html. They are written whole or not at all;
+The pages are static and load nothing: serve the folder, or open its index.html. badge.svg and badge/CONTRACT.svg are
+badges for a README. They are written whole or not at all;
 a folder that holds anything but an earlier dashboard is left alone. Nothing is compiled.
 
 Example: pv dashboard -o site
@@ -62,7 +63,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let failures = verdict::failures(&gathered.status, &settings.gate);
     notes.extend(failures.iter().map(|failure| format!("Fails a check: {failure}")));
     let contracts = gathered.contracts();
-    let excerpts = source::excerpts(dir, &tree(dir));
+    let tests = source::tests(dir, &tree(dir));
     let basis = Basis {
         contracts: &contracts,
         settings,
@@ -70,7 +71,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         current: &gathered.current,
         unheld: &gathered.unheld,
         status: &gathered.status,
-        excerpts: &excerpts,
+        tests: &tests,
         notes: &notes,
         today,
     };

@@ -16,6 +16,27 @@ pub(super) struct Chart<'a> {
     pub(super) limit: Option<f64>,
 }
 
+/// A number in four digits, with an exponent where it would otherwise be long.
+pub(super) fn brief(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() || value == 0.0 {
+        return format!("{value}");
+    }
+    let text = if (1e-3..1e6).contains(&size) { format!("{value:.4}") } else { format!("{value:.3e}") };
+    let (digits, exponent) = text.split_once('e').map_or((text.as_str(), None), |(d, e)| (d, Some(e)));
+    let digits =
+        if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits };
+    exponent.map_or_else(|| digits.to_owned(), |exponent| format!("{digits}e{exponent}"))
+}
+
+/// The name of a height, on the side of the picture where it is read, above the height unless that is its rim.
+fn label(out: &mut Html, x: f64, y: f64, text: &str) {
+    let above = if y < 2.0 * MARGIN { 14.0 } else { -6.0 };
+    let anchor = if x > WIDTH / 2.0 { "end" } else { "start" };
+    let y = format!("{:.1}", y + above);
+    html!(out, "<text class=\"small\" x=\"{}\" y=\"{}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor, text);
+}
+
 impl Chart<'_> {
     /// Draw it; nothing when no point is finite. The table beside it holds the same values.
     pub(super) fn draw(&self, out: &mut Html) {
@@ -40,10 +61,10 @@ impl Chart<'_> {
             let x = |at: usize| MARGIN + step * at as f64;
             let bound = limit.map(|limit| format!(", the claim ends at {limit:e}")).unwrap_or_default();
             let axis = if log { ", logarithmic" } else { "" };
-            let newest = format!("{newest:e}");
+            let newest = brief(*newest);
             html!(
                 out,
-                "<figure><figcaption>{} ({} records, {} to {}{}{})</figcaption>",
+                "<figure><figcaption>{} ({} record(s), {} to {}{}{})</figcaption>",
                 self.title,
                 drawn.len(),
                 first,
@@ -54,8 +75,11 @@ impl Chart<'_> {
             html!(out, "<svg role=\"img\" viewBox=\"0 0 {} {}\" width=\"{}\" ", WIDTH, HEIGHT, WIDTH);
             html!(out, "aria-label=\"{}: newest {}{}\">\n", self.title, newest, bound);
             if let Some(limit) = limit {
-                let y = format!("{:.1}", y(limit));
+                let at = y(limit);
+                let (y, name) = (format!("{at:.1}"), format!("{limit:e}"));
                 html!(out, "<line class=\"limit\" x1=\"0\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>\n", WIDTH, y, y);
+                // Where the newest value is not named.
+                label(out, if drawn.len() > 1 { MARGIN } else { WIDTH - MARGIN }, at, &name);
             }
             let line: Vec<String> =
                 drawn.iter().enumerate().map(|(at, (_, v))| format!("{:.1},{:.1}", x(at), y(*v))).collect();
@@ -71,6 +95,9 @@ impl Chart<'_> {
                     when,
                     value
                 );
+            }
+            if let Some((_, value)) = drawn.last() {
+                label(out, x(drawn.len() - 1), y(*value), &newest);
             }
             html!(out, "</svg></figure>\n");
         }

@@ -1,8 +1,8 @@
 //! The page of one falsifier: what it claims, why its status is what it is, what was measured, and its test.
 
-use super::chart::Chart;
+use super::chart::{Chart, brief};
 use super::page::{Html, html};
-use super::{Basis, badge, contract_path, end_table, lacks, table};
+use super::{Basis, badge, contract_path, end_table, lacks, source, table};
 use crate::commands::explain::of_claim;
 use crate::status::text::host_line;
 use contract::claim::Better;
@@ -236,10 +236,15 @@ fn measured(out: &mut Html, falsifier: &Falsifier, records: &[RecordFacts], stal
 }
 
 fn row(out: &mut Html, record: &RecordFacts, stale: &Staleness<'_>) {
-    html!(out, "<tr><th scope=\"row\">{}</th><td>{}</td>", record.started, ending(&record.outcome));
+    html!(
+        out,
+        "<tr><th scope=\"row\" class=\"when\">{}</th><td>{}</td>",
+        record.started,
+        ending(&record.outcome)
+    );
     match &record.measure {
         Some(measure) => {
-            let worst = measure.worst.as_deref().unwrap_or("none");
+            let worst = measure.worst.as_deref().map_or_else(|| "none".to_owned(), shortened);
             let headroom = measure.headroom.map_or_else(|| "none".to_owned(), |times| format!("{times:.3}"));
             html!(out, "<td>{}</td><td class=\"number\">{}</td>", worst, headroom);
             html!(out, "<td class=\"number\">{}</td>", measure.comparisons);
@@ -247,9 +252,19 @@ fn row(out: &mut Html, record: &RecordFacts, stale: &Staleness<'_>) {
         }
         None => html!(out, "<td>nothing measured</td><td></td><td></td><td></td>"),
     }
-    let commit = record.commit.as_deref().unwrap_or("none");
+    // Enough of a commit to find it by.
+    let commit: String = record.commit.as_deref().unwrap_or("none").chars().take(12).collect();
     html!(out, "<td class=\"number\">{}</td><td>{}</td>", format!("{:.2}", record.wall_s), commit);
-    html!(out, "<td>{}</td><td>{}</td><td>{}</td></tr>\n", stale.words(record), machine(record), record.file);
+    // The folders above are contract, falsifier and host class, which the page names.
+    let file = record.file.rsplit('/').next().unwrap_or_default();
+    html!(out, "<td>{}</td><td>{}</td><td>{}</td></tr>\n", stale.words(record), machine(record), file);
+}
+
+/// A value in few digits, its unit kept.
+fn shortened(value: &str) -> String {
+    let (number, unit) = value.split_once(' ').map_or((value, None), |(number, unit)| (number, Some(unit)));
+    let number = number.parse().map_or_else(|_| number.to_owned(), brief);
+    unit.map_or_else(|| number.clone(), |unit| format!("{number} {unit}"))
 }
 
 /// The machine of a record.
@@ -295,18 +310,21 @@ fn faults(
 /// The source of its tests.
 fn tests(out: &mut Html, basis: Basis<'_>, report: &FalsifierReport) {
     html!(out, "<h2 id=\"test\">The test</h2>\n");
-    let excerpts = basis.excerpts.get(report.id.as_str()).map_or(&[][..], Vec::as_slice);
+    let excerpts = basis.tests.of.get(report.id.as_str()).map_or(&[][..], Vec::as_slice);
     if excerpts.is_empty() {
         html!(out, "<p>No function of the sources carries this falsifier's attribute.</p>\n");
     }
     for excerpt in excerpts {
         let place = format!("{}:{}", excerpt.file, excerpt.line);
-        html!(out, "<figure><figcaption><code>{}</code></figcaption>", place);
+        let page = source::path(&excerpt.file);
         html!(
             out,
-            "<pre tabindex=\"0\" aria-label=\"{}\"><code>{}</code></pre></figure>\n",
-            place,
-            excerpt.text
+            "<figure><figcaption><a href=\"../{}#L{}\"><code>{}</code></a>",
+            page,
+            excerpt.line,
+            place
         );
+        html!(out, "</figcaption><pre tabindex=\"0\" role=\"region\" aria-label=\"{}\">", place);
+        html!(out, "<code>{}</code></pre></figure>\n", excerpt.text);
     }
 }

@@ -1,7 +1,7 @@
 //! What builds on what, as SVG in layers: what nothing stands below is left, what builds on it right of it.
 
 use super::page::{Html, html};
-use super::{Basis, contract_link, contract_path, end_table, table, tone};
+use super::{Basis, contract_link, contract_path, end_table, table, tone, word};
 use std::collections::BTreeMap;
 
 const BOX: (usize, usize) = (230, 44);
@@ -149,11 +149,11 @@ pub(super) fn content(basis: Basis<'_>) -> Html {
         let id = &contract.metadata.id;
         let report = reports.iter().find(|report| report.id == *id);
         html!(out, "<tr><th scope=\"row\"><a href=\"{}\">{}</a></th>", contract_path(id), id);
-        html!(
-            out,
-            "<td>{}</td><td>",
-            report.map_or_else(String::new, |report| report.transitive.to_string())
-        );
+        html!(out, "<td>");
+        if let Some(report) = report {
+            word(&mut out, report.transitive);
+        }
+        html!(out, "</td><td>");
         for (at, below) in contract.metadata.depends_on.iter().enumerate() {
             html!(out, "{}", if at > 0 { ", " } else { "" });
             contract_link(&mut out, "", below, reports);

@@ -62,7 +62,7 @@ pub(super) fn content(basis: Basis<'_>) -> Html {
     );
     for ((class, machine), (records, last)) in machines {
         html!(out, "<tr><th scope=\"row\">{}</th><td>{}</td>", machine, class);
-        html!(out, "<td class=\"number\">{}</td><td>{}</td></tr>\n", records, last);
+        html!(out, "<td class=\"number\">{}</td><td class=\"when\">{}</td></tr>\n", records, last);
     }
     end_table(&mut out);
     out
@@ -74,7 +74,9 @@ fn describe(class: &HostClass) -> String {
     for (fact, pattern) in
         [("arch", &class.arch), ("os", &class.os), ("cpu", &class.cpu), ("gpu", &class.gpu)]
     {
-        parts.extend(pattern.as_ref().map(|pattern| format!("{fact} {pattern}")));
+        parts.extend(
+            pattern.as_ref().map(|pattern| format!("{fact} {}", pattern.to_string().trim_matches('`'))),
+        );
     }
     parts.extend(class.gpu_memory.map(|bytes| format!("GPU memory of at least {}", format_size(bytes))));
     parts.extend(class.driver.as_ref().map(|range| format!("driver {range}")));

@@ -77,7 +77,7 @@ pub(super) fn content(basis: Basis<'_>) -> Html {
                         let page = falsifier_path(&report.id);
                         html!(
                             out,
-                            "<td><a class=\"{}\" href=\"{}#fault-{}\">{}</a></td>",
+                            "<td class=\"cell {}\"><a href=\"{}#fault-{}\">{}</a></td>",
                             tone,
                             page,
                             fault,

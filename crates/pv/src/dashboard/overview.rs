@@ -1,7 +1,9 @@
 //! The first page: the ladder with its denominator, what blocks the next rung, and every falsifier.
 
 use super::page::{Html, html};
-use super::{Basis, badge, contract_link, contract_path, end_table, falsifier_link, lacks, table, tone};
+use super::{
+    Basis, badge, contract_link, contract_path, end_table, falsifier_link, lacks, table, tone, word,
+};
 use contract::id::FalsifierId;
 use contract::status::derive::{HostLack, Lack};
 use contract::status::propagate::ContractReport;
@@ -27,6 +29,7 @@ pub(super) fn content(basis: Basis<'_>) -> Result<Html, SumError> {
     ladder(&mut out, basis);
     blocks(&mut out, basis);
     contract_table(&mut out, basis);
+    stage_table(&mut out, basis);
     falsifiers(&mut out, basis);
     Ok(out)
 }
@@ -145,12 +148,46 @@ fn contract_table(out: &mut Html, basis: Basis<'_>) {
     table(out, "contract-table", "Every contract", true, &heads);
     for report in &basis.status.contracts {
         html!(out, "<tr><th scope=\"row\"><a href=\"{}\">{}</a></th>", contract_path(&report.id), report.id);
-        html!(out, "<td>{}</td><td>{}</td><td>{}</td><td>", report.title, report.transitive, report.direct);
+        html!(out, "<td>{}</td><td>", report.title);
+        word(out, report.transitive);
+        html!(out, "</td><td>");
+        word(out, report.direct);
+        html!(out, "</td><td>");
         for (at, id) in report.held_by.iter().enumerate() {
             html!(out, "{}", if at > 0 { ", " } else { "" });
             contract_link(out, "", id, &basis.status.contracts);
         }
         html!(out, "</td><td>{}</td></tr>\n", report.summary);
+    }
+    end_table(out);
+}
+
+/// Every stage of every contract.
+fn stage_table(out: &mut Html, basis: Basis<'_>) {
+    let all =
+        || basis.status.contracts.iter().flat_map(|report| report.stages.iter().map(move |s| (report, s)));
+    if all().next().is_none() {
+        return;
+    }
+    html!(out, "<h2 id=\"stages\">Stages</h2>\n");
+    let caption = format!("Every stage, {} declared", all().count());
+    table(
+        out,
+        "stage-table",
+        &caption,
+        true,
+        &["Stage", "Contract", "Status", "By itself", "Accepted", "Held by"],
+    );
+    for (report, stage) in all() {
+        let page = contract_path(&report.id);
+        html!(out, "<tr><th scope=\"row\"><a href=\"{}#stage-{}\">{}</a></th>", page, stage.id, stage.id);
+        html!(out, "<td><a href=\"{}\">{}</a></td><td>", page, report.id);
+        word(out, stage.transitive);
+        html!(out, "</td><td>");
+        word(out, stage.direct);
+        let held: Vec<_> = stage.held_by.iter().map(ToString::to_string).collect();
+        html!(out, "</td><td class=\"number\">{} of {}</td>", stage.satisfied, stage.accepts);
+        html!(out, "<td>{}</td></tr>\n", held.join(", "));
     }
     end_table(out);
 }

@@ -77,13 +77,14 @@ pub(super) struct Frame<'a> {
 
 impl Frame<'_> {
     /// The way from this page to the folder of the site.
-    pub(super) fn up(&self) -> &'static str {
-        if self.path.contains('/') { "../" } else { "" }
+    pub(super) fn up(&self) -> String {
+        "../".repeat(self.path.matches('/').count())
     }
 
     /// The whole page. It may load nothing: the policy refuses every resource.
     pub(super) fn around(&self, content: &Html) -> String {
         let mut page = Html::default();
+        let up = self.up();
         page.put(format_args!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -99,14 +100,7 @@ impl Frame<'_> {
         );
         for (file, name) in PLACES {
             let current = if *file == self.path { "page" } else { "false" };
-            html!(
-                page,
-                "<li><a href=\"{}{}\" aria-current=\"{}\">{}</a></li>\n",
-                self.up(),
-                file,
-                current,
-                name
-            );
+            html!(page, "<li><a href=\"{}{}\" aria-current=\"{}\">{}</a></li>\n", up, file, current, name);
         }
         html!(page, "</ul></nav></header>\n<main id=\"content\" tabindex=\"-1\">\n");
         page.add(content);

@@ -1,5 +1,28 @@
 "use strict";
-// Tables are whole without this; it lets them be sorted and filtered.
+// Tables are whole without this; it lets them be sorted and filtered, and on a narrow screen stacks their cells.
+const narrow = matchMedia("(max-width: 40rem)");
+const role = (elements, name) => { for (const element of elements) element.setAttribute("role", name); };
+const stack = (table) => {
+  const heads = Array.from(table.tHead.rows[0].cells, (head) => head.textContent);
+  // What is no longer laid out as a table is still one to a screen reader.
+  role([table], "table");
+  role(table.tBodies, "rowgroup");
+  role(table.tBodies[0].rows, "row");
+  for (const row of table.tBodies[0].rows) {
+    Array.from(row.cells).forEach((cell, at) => {
+      cell.setAttribute("role", at ? "cell" : "rowheader");
+      if (at) cell.dataset.label = heads[at];
+    });
+  }
+};
+const fit = () => {
+  for (const table of document.querySelectorAll("table")) {
+    if (narrow.matches && !table.hasAttribute("role")) stack(table);
+    table.classList.toggle("stack", narrow.matches);
+  }
+};
+fit();
+narrow.addEventListener("change", fit);
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
   const heads = Array.from(table.tHead.rows[0].cells);

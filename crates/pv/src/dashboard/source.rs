@@ -1,5 +1,6 @@
-//! The functions that carry a falsifier's attribute, as the sources hold them.
+//! The functions that carry a falsifier's attribute, as the sources hold them, and the files round them.
 
+use super::page::{Html, html};
 use crate::literals::literals;
 use crate::workspace::rust_sources;
 use rayon::prelude::*;
@@ -19,22 +20,53 @@ pub struct Excerpt {
     pub text: String,
 }
 
-/// The tests of every falsifier in the sources of a tree, by id.
+/// The tests in the sources of a tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tests {
+    /// Those of each falsifier, by id.
+    pub of: BTreeMap<String, Vec<Excerpt>>,
+    /// The text of every file that holds one, by path.
+    pub files: BTreeMap<String, String>,
+}
+
+/// The tests of every falsifier in the sources of a tree.
 #[must_use]
-pub fn excerpts(root: &Path, tree: &[String]) -> BTreeMap<String, Vec<Excerpt>> {
+pub fn tests(root: &Path, tree: &[String]) -> Tests {
     let files: Vec<&String> = rust_sources(tree).collect();
-    let found: Vec<(String, Excerpt)> = files
+    let read: Vec<_> = files
         .into_par_iter()
-        .flat_map_iter(|file| {
+        .map(|file| {
             let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
-            in_file(file, &text)
+            let found = in_file(file, &text);
+            (file, text, found)
         })
+        .filter(|(_, _, found)| !found.is_empty())
         .collect();
-    let mut excerpts: BTreeMap<String, Vec<Excerpt>> = BTreeMap::new();
-    for (id, excerpt) in found {
-        excerpts.entry(id).or_default().push(excerpt);
+    let mut tests = Tests::default();
+    for (file, text, found) in read {
+        tests.files.insert(file.clone(), text);
+        for (id, excerpt) in found {
+            tests.of.entry(id).or_default().push(excerpt);
+        }
     }
-    excerpts
+    tests
+}
+
+/// The page of a source file.
+pub(super) fn path(file: &str) -> String {
+    format!("source/{file}.html")
+}
+
+/// A whole file, each line a place that a link can lead to.
+pub(super) fn content(file: &str, text: &str) -> Html {
+    let mut out = Html::default();
+    html!(out, "<h1><code>{}</code></h1>\n", file);
+    html!(out, "<pre class=\"source\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><code>", file);
+    for (at, line) in text.lines().enumerate() {
+        html!(out, "<span id=\"L{}\">{}</span>\n", at + 1, line);
+    }
+    html!(out, "</code></pre>\n");
+    out
 }
 
 fn in_file(file: &str, text: &str) -> Vec<(String, Excerpt)> {

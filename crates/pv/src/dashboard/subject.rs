@@ -2,7 +2,7 @@
 
 use super::graph::{Layout, Node};
 use super::page::{Html, html};
-use super::{badge, end_table, falsifier_link, lacks, table, tone};
+use super::{badge, end_table, falsifier_link, lacks, table, tone, word};
 use contract::schema::Contract;
 use contract::status::propagate::ContractReport;
 
@@ -14,9 +14,13 @@ pub(super) fn content(contract: &Contract, report: &ContractReport) -> Html {
         "<nav aria-label=\"Way here\"><ol><li><a href=\"../index.html\">Overview</a></li></ol></nav>\n"
     );
     html!(out, "<h1>{}: {}</h1>\n<p>{}</p>\n", report.id, report.title, metadata.description);
-    html!(out, "<dl><dt>Status</dt><dd>{}</dd>\n", report.transitive);
+    html!(out, "<dl><dt>Status</dt><dd>");
+    word(&mut out, report.transitive);
+    html!(out, "</dd>\n");
     if report.transitive != report.direct {
-        html!(out, "<dt>By itself</dt><dd>{}; held by ", report.direct);
+        html!(out, "<dt>By itself</dt><dd>");
+        word(&mut out, report.direct);
+        html!(out, " held by ");
         for (at, id) in report.held_by.iter().enumerate() {
             html!(out, "{}<a href=\"{}.html\">{}</a>", if at > 0 { ", " } else { "" }, id, id);
         }
@@ -41,8 +45,12 @@ pub(super) fn content(contract: &Contract, report: &ContractReport) -> Html {
         for one in &report.obligations {
             let declared = contract.proof_obligations.iter().find(|o| o.id.as_ref() == Some(&one.id));
             let property = declared.map_or("", |obligation| obligation.property.as_str());
-            let worst = one.worst.map_or("none", contract::status::FalsifierStatus::name);
-            html!(out, "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>", one.id, property, worst);
+            html!(out, "<tr><th scope=\"row\">{}</th><td>{}</td><td>", one.id, property);
+            match one.worst {
+                Some(worst) => word(&mut out, worst),
+                None => html!(out, "none"),
+            }
+            html!(out, "</td><td>");
             for (at, id) in one.falsifiers.iter().enumerate() {
                 html!(out, "{}", if at > 0 { ", " } else { "" });
                 falsifier_link(&mut out, "../", id);
@@ -99,7 +107,11 @@ fn stages(out: &mut Html, contract: &Contract, report: &ContractReport) {
         let declared = contract.implementation_stages.iter().find(|stage| stage.id == one.id);
         let what = declared.map_or("", |stage| stage.description.as_str());
         html!(out, "<tr id=\"stage-{}\"><th scope=\"row\">{}</th><td>{}</td>", one.id, one.id, what);
-        html!(out, "<td>{}</td><td>{}</td>", one.transitive, one.direct);
+        for status in [one.transitive, one.direct] {
+            html!(out, "<td>");
+            word(out, status);
+            html!(out, "</td>");
+        }
         html!(out, "<td class=\"number\">{} of {}</td><td>", one.satisfied, one.accepts);
         for (at, id) in one.open.iter().enumerate() {
             html!(out, "{}", if at > 0 { ", " } else { "" });

@@ -315,6 +315,9 @@ struct Owner<'a> {
     falsifier: &'a Falsifier,
 }
 
+/// A falsifier with its cases, each under the name that records have for its test.
+type Taken<'a> = (Owner<'a>, Vec<(String, Case)>);
+
 /// How nextest names a test executable.
 fn binary_id(package: &str, target: &Target) -> String {
     match target {
@@ -349,7 +352,7 @@ pub fn records(basis: &Basis<'_>, report: &[u8], cases: Vec<Case>) -> Attributed
         }
     }
     let mut found = Attributed::default();
-    let mut taken: BTreeMap<&FalsifierId, (Owner<'_>, Vec<(String, Case)>)> = BTreeMap::new();
+    let mut taken: BTreeMap<&FalsifierId, Taken<'_>> = BTreeMap::new();
     for case in cases {
         match attribute(basis, &bound, &case) {
             Ok((name, owner)) => {

@@ -8,9 +8,10 @@ use contract::schema::Contract;
 use contract::settings::Settings;
 use contract::status::facts::{Current, MeasureFacts, RecordFacts};
 use pv::dashboard::folder::{FolderError, replace};
-use pv::dashboard::source::Excerpt;
+use pv::dashboard::source::{Excerpt, Tests};
 use pv::dashboard::{self, Page, pages};
 use pv::status;
+use pv::status::tone::Tone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -105,8 +106,13 @@ fn record(started: &str, outcome: Outcome, fault: Option<&str>, worst: &str) -> 
     }
 }
 
-/// A site over every kind of thing that a page shows, with hostile text wherever text can stand.
+/// The pages of a site over every kind of thing that a page shows, with hostile text wherever text can stand.
 fn site() -> Vec<Page> {
+    files().into_iter().filter(|page| page.path.ends_with(".html")).collect()
+}
+
+/// The whole site.
+fn files() -> Vec<Page> {
     let contracts = CONTRACTS.map(|text| {
         let hostile = serde_json::to_string(HOSTILE).unwrap();
         serde_yaml::from_str::<Contract>(&text.replace("\"HOSTILE\"", &hostile)).unwrap()
@@ -138,6 +144,10 @@ fn site() -> Vec<Page> {
     };
     let status = status::of(basis).unwrap();
     let excerpt = Excerpt { file: "src/a.rs".to_owned(), line: 3, text: format!("fn t() {{ {HOSTILE} }}") };
+    let tests = Tests {
+        of: BTreeMap::from([("FALSIFY-A-1".to_owned(), vec![excerpt])]),
+        files: BTreeMap::from([("src/a.rs".to_owned(), format!("\n\nfn t() {{ {HOSTILE} }}\n"))]),
+    };
     pages(dashboard::Basis {
         contracts: &contracts,
         settings: &settings,
@@ -145,7 +155,7 @@ fn site() -> Vec<Page> {
         current: &current,
         unheld: &BTreeMap::new(),
         status: &status,
-        excerpts: &BTreeMap::from([("FALSIFY-A-1".to_owned(), vec![excerpt])]),
+        tests: &tests,
         notes: &[HOSTILE.to_owned()],
         today,
     })
@@ -177,6 +187,7 @@ fn every_falsifier_and_contract_has_its_page() {
         "falsifier/FALSIFY-A-1.html",
         "falsifier/FALSIFY-A-2.html",
         "falsifier/FALSIFY-B-1.html",
+        "source/src/a.rs.html",
     ]);
     assert_eq!(paths, wanted);
     let one = &of(&site, "falsifier/FALSIFY-A-1.html").text;
@@ -188,7 +199,7 @@ fn every_falsifier_and_contract_has_its_page() {
         "the claim ends at 1e-3",
         "newest 1e-7",
         "1 of 3 values are not finite",
-        "src/a.rs:3",
+        "<a href=\"../source/src/a.rs.html#L3\"><code>src/a.rs:3</code></a>",
         "<td class=\"number\">10000.000</td>",
     ] {
         assert!(one.contains(part), "{part} is not on {one}");
@@ -198,6 +209,59 @@ fn every_falsifier_and_contract_has_its_page() {
     assert!(index.contains("3 declared = 1 PROPOSED + 1 FUNCTIONAL + 1 WAIVED"), "{index}");
     assert!(of(&site, "faults.html").text.contains("1 of 2 declared pairs"));
     assert!(of(&site, "faults.html").text.contains("red, though not declared"));
+}
+
+#[test]
+fn badges_say_what_follows_with_its_denominator() {
+    let files = files();
+    let whole = &of(&files, "badge.svg").text;
+    assert!(whole.contains("falsifiers: 0 of 3 DISCHARGED\""), "{whole}");
+    assert!(whole.contains(Tone::Warn.ground()), "PROPOSED and WAIVED are to be worked on: {whole}");
+    let one = &of(&files, "badge/a-v1.svg").text;
+    assert!(
+        one.contains("a-v1: PROPOSED: 0 of 2 DISCHARGED\"") && one.contains(Tone::Warn.ground()),
+        "{one}"
+    );
+    for Page { path, text } in files.iter().filter(|page| page.path.ends_with(".svg")) {
+        assert!(!text.contains("href") && !text.contains("url(") && !text.contains("<script"), "{path}");
+        // The namespace is a name and no address.
+        assert_eq!(text.matches("//").count(), 1, "{path}: {text}");
+    }
+}
+
+#[test]
+fn a_badge_follows_the_status() {
+    let contract = |proposed: &str| {
+        format!(
+            "schema: 1\nmetadata: {{id: a-v1, version: 1.0.0, kind: kernel, title: t, description: d, references: [r]}}\n\
+             falsification_tests:\n- {{id: FALSIFY-A-1, rule: r, prediction: p, if_fails: i, {proposed}}}\n"
+        )
+    };
+    let proposed = contract("proposed: {reason: later}");
+    let dir = repository(&[("pv.toml", SETTINGS), ("contracts/a-v1.yaml", &proposed)]);
+    let badge = |args: &[&str]| {
+        let args: Vec<&str> = ["status", "--format", "badge"].iter().chain(args).copied().collect();
+        pv(dir.path(), &args)
+    };
+    let text = |args: &[&str]| String::from_utf8(badge(args).stdout).unwrap();
+    assert!(text(&[]).contains("falsifiers: 0 of 1 DISCHARGED\""), "{}", text(&[]));
+    assert!(text(&["a-v1"]).contains("a-v1: PROPOSED: 0 of 1 DISCHARGED\""), "{}", text(&["a-v1"]));
+    let kept = ["--output", "badge.svg"];
+    badge(&kept);
+    let check = || badge(&[&kept[..], &["--check"]].concat());
+    assert!(!String::from_utf8(check().stderr).unwrap().contains("is not what follows"));
+    let pin = contract::evidence::sha256_hex(b"1");
+    fs::write(dir.path().join("a.txt"), "1").unwrap();
+    // A review that counts asks for nothing more, and one past its day is wrong; a badge has no day.
+    let reviewed = contract(&format!(
+        "review: {{by: me, date: \"2020-01-01\", expires: \"2020-06-01\", pins: {{a.txt: \"sha256:{pin}\"}}}}"
+    ));
+    fs::write(dir.path().join("contracts/a-v1.yaml"), reviewed).unwrap();
+    assert!(String::from_utf8(check().stderr).unwrap().contains("is not what follows"), "{:?}", check());
+    assert!(text(&[]).contains(Tone::Good.ground()), "{}", text(&[]));
+    let unknown = badge(&["a-v2"]);
+    let said = String::from_utf8(unknown.stderr).unwrap();
+    assert!(unknown.status.code() == Some(3) && said.contains("did you mean `a-v1`?"), "{said}");
 }
 
 #[test]
@@ -251,13 +315,17 @@ fn every_link_leads_to_a_page_and_a_place_on_it() {
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{}: {ids:?}", page.path);
         for href in values(page, "href") {
             let (path, fragment) = href.split_once('#').unwrap_or((href, ""));
-            let folder = page.path.split_once('/').map_or("", |(folder, _)| folder);
-            let target = match (path, path.strip_prefix("../")) {
-                ("", _) => page.path.clone(),
-                (_, Some(path)) => path.to_owned(),
-                (path, None) if folder.is_empty() => path.to_owned(),
-                (path, None) => format!("{folder}/{path}"),
-            };
+            let mut folder: Vec<&str> = page.path.split('/').collect();
+            folder.pop();
+            for part in path.split('/') {
+                match part {
+                    ".." => {
+                        folder.pop();
+                    }
+                    part => folder.push(part),
+                }
+            }
+            let target = if path.is_empty() { page.path.clone() } else { folder.join("/") };
             let target = of(&site, &target);
             // `#status=STALE` is a filter of the table and names no place.
             let filter = fragment.starts_with("status=");

@@ -11,6 +11,7 @@ mod fixture;
 mod generate;
 mod hostile;
 mod intake;
+mod junit;
 mod known;
 mod legacy;
 mod lint;
