@@ -57,7 +57,14 @@ impl Stamp {
     /// # Errors
     /// When the file cannot be looked at.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let metadata = path.metadata()?;
+        Self::read(&path.metadata()?)
+    }
+
+    /// The stamp that a file's metadata tell.
+    ///
+    /// # Errors
+    /// When the system knows no time of the last change.
+    pub fn read(metadata: &std::fs::Metadata) -> io::Result<Self> {
         // A clock before 1970 gives the same stamp each time, and the size still counts.
         let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         Ok(Self { size: metadata.len(), modified })

@@ -153,13 +153,13 @@ impl Envelope {
     /// The first signature that does not count.
     pub fn verify(&self) -> Result<Vec<PublicKey>, SignatureError> {
         let mismatch = |keyid: &str| SignatureError::Mismatch(keyid.to_owned());
+        let payload = self.payload().ok().map(|bytes| pre_authentication(&bytes));
         let one = |signature: &EnvelopeSignature| {
             let key = PublicKey::parse(&signature.keyid)?;
-            let bytes = self.payload().map_err(|_| mismatch(&signature.keyid))?;
+            let signed = payload.as_ref().ok_or_else(|| mismatch(&signature.keyid))?;
             let given = BASE64.decode(&signature.sig).ok();
             let given = given.and_then(|bytes| Signature::from_slice(&bytes).ok());
-            let fits =
-                given.is_some_and(|given| key.0.verify_strict(&pre_authentication(&bytes), &given).is_ok());
+            let fits = given.is_some_and(|given| key.0.verify_strict(signed, &given).is_ok());
             if fits { Ok(key) } else { Err(mismatch(&signature.keyid)) }
         };
         self.signatures.iter().map(one).collect()

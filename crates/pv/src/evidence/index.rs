@@ -9,7 +9,7 @@ use contract::status::facts::RecordFacts;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The version of the index's form; another one is as good as none.
 const SCHEMA: u32 = 1;
@@ -54,31 +54,37 @@ impl Index {
     /// # Errors
     /// When the store cannot be listed, or the index cannot be written.
     pub fn read(store: &Store, kept: &Path) -> Result<Self, StoreError> {
-        let earlier = load(kept);
-        let files = store.files()?;
-        let entries: Vec<(bool, Entry)> = files
-            .into_par_iter()
-            .map(|file| {
-                let name = file.to_string_lossy().into_owned();
-                let stamp = Stamp::of(&store.dir().join(&file));
-                if let (Some(known), Ok(stamp)) = (earlier.get(&name), &stamp)
-                    && known.stamp == *stamp
-                {
-                    return (false, known.clone());
-                }
-                let kept = match store.read_file(file) {
-                    Ok(Read::Record(stored)) => {
-                        Kept::Record { digest: stored.digest.clone(), facts: Box::new(stored.facts()) }
-                    }
-                    Ok(Read::Retraction(retraction)) => Kept::Retraction { retracts: retraction.retracts },
-                    Err(Defect { file, reason }) => Kept::Defect { file, reason },
-                };
-                // A file that is gone before it is looked at has no stamp, and is looked at again next time.
-                let stamp = stamp.unwrap_or(Stamp { size: 0, modified: 0 });
-                (true, Entry { file: name, stamp, kept })
+        let (files, earlier) = rayon::join(|| store.stamped(), || load(kept));
+        let (files, mut earlier) = (files?, earlier);
+        let known = earlier.len();
+        // What is known moves; a copy of every record would take longer than reading the index.
+        let found: Vec<Result<Entry, (PathBuf, Stamp)>> = files
+            .into_iter()
+            .map(|(file, stamp)| match earlier.remove(file.to_string_lossy().as_ref()) {
+                Some(entry) if entry.stamp == stamp => Ok(entry),
+                _ => Err((file, stamp)),
             })
             .collect();
-        if entries.len() != earlier.len() || entries.iter().any(|(new, _)| *new) {
+        let changed = found.len() != known || found.iter().any(Result::is_err);
+        let entries: Vec<Entry> = found
+            .into_par_iter()
+            .map(|found| {
+                found.unwrap_or_else(|(file, stamp)| {
+                    let name = file.to_string_lossy().into_owned();
+                    let kept = match store.read_file(file) {
+                        Ok(Read::Record(stored)) => {
+                            Kept::Record { digest: stored.digest.clone(), facts: Box::new(stored.facts()) }
+                        }
+                        Ok(Read::Retraction(retraction)) => {
+                            Kept::Retraction { retracts: retraction.retracts }
+                        }
+                        Err(Defect { file, reason }) => Kept::Defect { file, reason },
+                    };
+                    Entry { file: name, stamp, kept }
+                })
+            })
+            .collect();
+        if changed {
             save(kept, &entries)?;
         }
         Ok(Self::of(entries))
@@ -95,14 +101,14 @@ impl Index {
         self.defects.extend(other.defects);
     }
 
-    fn of(entries: Vec<(bool, Entry)>) -> Self {
-        let retracts = |(_, entry): &(bool, Entry)| match &entry.kept {
+    fn of(entries: Vec<Entry>) -> Self {
+        let retracts = |entry: &Entry| match &entry.kept {
             Kept::Retraction { retracts } => Some(retracts.clone()),
             Kept::Record { .. } | Kept::Defect { .. } => None,
         };
         let retracted: BTreeSet<String> = entries.iter().filter_map(retracts).collect();
         let mut index = Self::default();
-        for (_, entry) in entries {
+        for entry in entries {
             match entry.kept {
                 Kept::Record { digest, .. } if retracted.contains(&digest) => index.retracted += 1,
                 Kept::Record { facts, .. } => {
@@ -135,13 +141,10 @@ fn load(path: &Path) -> HashMap<String, Entry> {
     lines.par_lines().filter_map(entry).collect()
 }
 
-fn save(path: &Path, entries: &[(bool, Entry)]) -> Result<(), StoreError> {
+fn save(path: &Path, entries: &[Entry]) -> Result<(), StoreError> {
     let fail = |error: serde_json::Error| StoreError::file(path)(error.into());
-    let mut lines = entries
-        .par_iter()
-        .map(|(_, entry)| serde_json::to_string(entry))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(fail)?;
+    let mut lines =
+        entries.par_iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>().map_err(fail)?;
     lines.insert(0, serde_json::to_string(&head()).map_err(fail)?);
     lines.push(String::new());
     crate::atomic::write(path, lines.join("\n").as_bytes()).map_err(StoreError::file(path))

@@ -7,6 +7,7 @@
 
 use super::dsse::Envelope;
 use crate::atomic::{self, HALF_WRITTEN};
+use crate::binding::executable::Stamp;
 use contract::evidence::{RecordError, Statement, file_name, sha256_hex};
 use contract::id::{ContractId, FalsifierId};
 use contract::status::facts::RecordFacts;
@@ -172,28 +173,45 @@ impl Store {
     }
 
     /// Every file, sorted, relative to the store. Half-written files of a killed process are no files of it.
-    pub(super) fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let mut files = Vec::new();
-        let mut pending = vec![PathBuf::new()];
-        while let Some(dir) = pending.pop() {
-            let path = self.dir.join(&dir);
-            let entries = match std::fs::read_dir(&path) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == io::ErrorKind::NotFound && dir.as_os_str().is_empty() => break,
-                Err(error) => return Err(StoreError::file(&path)(error)),
-            };
-            for entry in entries {
-                let entry = entry.map_err(StoreError::file(&path))?;
-                let kind = entry.file_type().map_err(StoreError::file(&path))?;
-                let name = entry.file_name();
-                if kind.is_dir() {
-                    pending.push(dir.join(name));
-                } else if !name.to_string_lossy().starts_with(HALF_WRITTEN) && name != ".gitkeep" {
-                    files.push(dir.join(name));
-                }
+    fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        Ok(self.stamped()?.into_iter().map(|(file, _)| file).collect())
+    }
+
+    /// Every file with its stamp, folders side by side. A file that is gone before it is looked at has a stamp that
+    /// none has, so that it is looked at again.
+    pub(super) fn stamped(&self) -> Result<Vec<(PathBuf, Stamp)>, StoreError> {
+        let mut files = match self.below_folder(Path::new("")) {
+            Err(StoreError::File { path, source })
+                if source.kind() == io::ErrorKind::NotFound && path == self.dir =>
+            {
+                Vec::new()
+            }
+            found => found?,
+        };
+        files.par_sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(files)
+    }
+
+    fn below_folder(&self, folder: &Path) -> Result<Vec<(PathBuf, Stamp)>, StoreError> {
+        let path = self.dir.join(folder);
+        let (mut files, mut folders) = (Vec::new(), Vec::new());
+        for entry in std::fs::read_dir(&path).map_err(StoreError::file(&path))? {
+            let entry = entry.map_err(StoreError::file(&path))?;
+            let kind = entry.file_type().map_err(StoreError::file(&path))?;
+            let name = entry.file_name();
+            if kind.is_dir() {
+                folders.push(folder.join(name));
+            } else if !name.to_string_lossy().starts_with(HALF_WRITTEN) && name != ".gitkeep" {
+                // A link is followed: what counts is the content.
+                let metadata = if kind.is_symlink() { entry.path().metadata() } else { entry.metadata() };
+                let stamp = metadata.and_then(|metadata| Stamp::read(&metadata));
+                files.push((folder.join(name), stamp.unwrap_or(Stamp { size: 0, modified: 0 })));
             }
         }
-        files.sort();
+        let below = folders.into_par_iter().map(|folder| self.below_folder(&folder));
+        for found in below.collect::<Result<Vec<_>, _>>()? {
+            files.extend(found);
+        }
         Ok(files)
     }
 

@@ -103,30 +103,10 @@ pub fn gather(
     today: Option<Date>,
 ) -> Result<Gathered, GatherError> {
     let dir = root.dir();
-    let loaded = root.load_all();
-    let contracts = typed(&loaded);
-    unique(&loaded)?;
-    let bindings = match knowledge {
-        Knowledge::Compiled => {
-            Some(Bindings::compile(cargo, dir, settings, Flavour::Plain, contracts.iter().copied())?)
-        }
-        Knowledge::Cached => Bindings::cached(dir, settings, contracts.iter().copied())?,
-    };
-    let mut content = Content::read(cargo, dir, settings)?;
-    let mut current = BTreeMap::new();
-    let mut unheld = BTreeMap::new();
-    for falsifier in contracts.iter().flat_map(|contract| &contract.falsification_tests) {
-        let held = content.of(falsifier);
-        current.insert(falsifier.id.clone(), held.current);
-        if !held.missing.is_empty() {
-            unheld.insert(falsifier.id.clone(), held.missing);
-        }
-    }
-    content.store().map_err(ContentError::from)?;
-    let mut index = Index::read(&Store::committed(dir), &dir.join("target/pv/evidence.index"))?;
-    if stores == Stores::WithLocal {
-        index.join(Index::read(&Store::local(dir), &dir.join("target/pv/local.index"))?);
-    }
+    // Contracts, tree and records know nothing of each other.
+    let (tree, index) = rayon::join(|| Tree::read(cargo, root, settings, knowledge), || records(dir, stores));
+    let Tree { loaded, bindings, current, unheld } = tree?;
+    let (contracts, index) = (typed(&loaded), index?);
     let basis = Basis {
         contracts: &contracts,
         settings,
@@ -137,6 +117,54 @@ pub fn gather(
     };
     let status = of(basis)?;
     Ok(Gathered { bindings, current, unheld, index, status, loaded })
+}
+
+fn records(dir: &Path, stores: Stores) -> Result<Index, GatherError> {
+    let mut index = Index::read(&Store::committed(dir), &dir.join("target/pv/evidence.index"))?;
+    if stores == Stores::WithLocal {
+        index.join(Index::read(&Store::local(dir), &dir.join("target/pv/local.index"))?);
+    }
+    Ok(index)
+}
+
+/// What statuses follow from beside the records.
+struct Tree {
+    loaded: Vec<Loaded>,
+    bindings: Option<Bindings>,
+    current: BTreeMap<FalsifierId, Current>,
+    unheld: BTreeMap<FalsifierId, Vec<(Axis, AxisError)>>,
+}
+
+impl Tree {
+    fn read(
+        cargo: &Path,
+        root: &Root,
+        settings: &Settings,
+        knowledge: Knowledge,
+    ) -> Result<Self, GatherError> {
+        let dir = root.dir();
+        let loaded = root.load_all();
+        let contracts = typed(&loaded);
+        unique(&loaded)?;
+        let bindings = match knowledge {
+            Knowledge::Compiled => {
+                Some(Bindings::compile(cargo, dir, settings, Flavour::Plain, contracts.iter().copied())?)
+            }
+            Knowledge::Cached => Bindings::cached(dir, settings, contracts.iter().copied())?,
+        };
+        let mut content = Content::read(cargo, dir, settings)?;
+        let mut current = BTreeMap::new();
+        let mut unheld = BTreeMap::new();
+        for falsifier in contracts.iter().flat_map(|contract| &contract.falsification_tests) {
+            let held = content.of(falsifier);
+            current.insert(falsifier.id.clone(), held.current);
+            if !held.missing.is_empty() {
+                unheld.insert(falsifier.id.clone(), held.missing);
+            }
+        }
+        content.store().map_err(ContentError::from)?;
+        Ok(Self { bindings, current, unheld, loaded })
+    }
 }
 
 impl Gathered {

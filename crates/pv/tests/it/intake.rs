@@ -1,5 +1,6 @@
 //! What may enter the committed store.
 
+use crate::report::{pv, repository};
 use contract::evidence::{Statement, sha256_hex};
 use contract::hash;
 use contract::id::FalsifierId;
@@ -7,12 +8,19 @@ use contract::schema::Contract;
 use contract::settings::Settings;
 use contract::status::facts::Current;
 use falsify::{Claim, falsifier};
+use pv::content::Content;
 use pv::evidence::bundle::{self, BundleError};
 use pv::evidence::dsse::{Envelope, PrivateKey};
+use pv::evidence::index::Index;
 use pv::evidence::intake::{Basis, Candidate, Refusal};
 use pv::evidence::source::SourceTree;
+use pv::evidence::store::Store;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 const CONTRACT: &str = r#"
 schema: 1
@@ -171,4 +179,172 @@ fn a_bundle_that_was_cut_or_edited_is_none(claim: &mut Claim) {
     claim
         .at("change", "grown")
         .check("by a line", matches!(bundle::read(&more), Err(BundleError::Count { .. })));
+}
+
+#[test]
+fn a_signature_is_verified_once_per_content() {
+    let key = PrivateKey::generate().expect("randomness");
+    let world = World::new(&key);
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::committed(dir.path());
+    let statement = world.statement();
+    let envelope = Envelope::sign(&statement.to_bytes().expect("bytes"), &key);
+    let path = store.add(&statement, Some(&envelope)).expect("a record");
+    let kept = dir.path().join("kept.index");
+    let signed_by = || {
+        let index = Index::read(&store, &kept).expect("an index");
+        index.records.into_values().flatten().next().expect("the record").signed_by
+    };
+    let by = Some(key.public().to_string());
+    assert_eq!(signed_by(), by);
+    // Other bytes of the same size and time: only a second verification could tell.
+    let time = fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("a time");
+    let stamp = |time: SystemTime| {
+        let file = fs::File::options().write(true).open(&path).expect("the record");
+        file.set_modified(time).expect("its time can be set");
+    };
+    let mut spoilt = envelope.clone();
+    let other = if spoilt.signatures[0].sig.starts_with('A') { "B" } else { "A" };
+    spoilt.signatures[0].sig.replace_range(0..1, other);
+    fs::write(&path, spoilt.to_bytes()).expect("the record can be spoilt");
+    stamp(time);
+    assert_eq!(signed_by(), by, "it was verified again");
+    stamp(time + Duration::from_secs(1));
+    assert_eq!(signed_by(), None, "a file that changed is verified again");
+}
+
+fn git(dir: &Path, args: &[&str]) {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
+    let out = Command::new("git").arg("-C").arg(dir).args(identity).args(args).output().expect("git runs");
+    assert!(out.status.success(), "{out:?}");
+}
+
+/// Every file of the committed store with its bytes.
+fn stored(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let walk = ignore::WalkBuilder::new(dir.join("evidence")).standard_filters(false).build();
+    let files = walk.filter_map(Result::ok).map(ignore::DirEntry::into_path).filter(|path| path.is_file());
+    files.map(|path| (path.clone(), fs::read(path).expect("a record"))).collect()
+}
+
+const PROGRAM: &str = "schema: 1
+metadata: {id: c-v1, version: 1.0.0, kind: pattern, title: C, description: C., references: [a]}
+falsification_tests:
+- id: FALSIFY-C-001
+  rule: r
+  prediction: p
+  if_fails: f
+  claim: {metric: predicate}
+  command: {argv: [\"true\"]}
+  hosts: [cpu]
+  subjects: [subject.txt]
+  fresh: [claim, subjects]
+  faults: {none: a program}
+  status: DISCHARGED
+";
+
+/// From a bundle to a status, by the commands: what is refused leaves no trace, and what is taken away takes the
+/// status with it.
+#[test]
+fn a_status_stands_and_falls_with_its_record() {
+    let settings =
+        "pv = \"0.1\"\n[host.cpu]\nmatch = { arch = \"x86_64\" }\n[profile]\nlight = { host = \"cpu\" }\n";
+    let files = [
+        ("pv.toml", settings),
+        ("contracts/c-v1.yaml", PROGRAM),
+        ("subject.txt", "1"),
+        (".gitignore", "target\n*.pvb\n"),
+    ];
+    let dir = repository(&files);
+    let dir = dir.path();
+    git(dir, &["init", "--quiet"]);
+    git(dir, &["add", "."]);
+    git(dir, &["commit", "--quiet", "-m", "all"]);
+    let contract: Contract = serde_yaml::from_str(PROGRAM).expect("a contract");
+    let parsed = Settings::parse(settings).expect("settings");
+    let mut content = Content::read(Path::new("cargo"), dir, &parsed).expect("the tree");
+    let held = content.of(&contract.falsification_tests[0]).current;
+    let mut statement = World::new(&PrivateKey::generate().expect("randomness")).statement();
+    let record = &mut statement.predicate.pv_evidence;
+    record.axes.claim = held.claim.expect("a hash");
+    record.axes.subjects = held.subjects.expect("a digest");
+    record.started = "2026-01-01T00:00:00Z".to_owned();
+    let run = |args: &[&str]| {
+        let out = pv(dir, args);
+        (out.status.code(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
+    };
+    let import = |bytes: &[u8]| {
+        fs::write(dir.join("b.pvb"), bytes).expect("a bundle");
+        run(&["evidence", "import", "b.pvb"])
+    };
+    let whole = bundle::write(&[statement.clone()]).expect("a bundle");
+    let edited = |edit: &dyn Fn(&mut Statement)| {
+        let mut statement = statement.clone();
+        edit(&mut statement);
+        // A sound record beside it is kept out too.
+        let mut sound = sound(&whole);
+        sound.predicate.pv_evidence.wall_s = 3.0;
+        bundle::write(&[statement, sound]).expect("a bundle")
+    };
+    let tampered = String::from_utf8(whole.clone()).expect("text").replace("\"wallS\":0.1", "\"wallS\":0.2");
+    let truncated = whole[..whole.len() - 20].to_vec();
+    let refused = [
+        (tampered.into_bytes(), 3, "it was edited"),
+        (truncated, 3, "it was edited"),
+        (
+            whole[..whole.iter().position(|byte| *byte == b'\n').expect("a head") + 1].to_vec(),
+            3,
+            "it was cut or edited",
+        ),
+        (
+            edited(&|s| s.predicate.pv_evidence.axes.claim = "sha256:0".to_owned()),
+            1,
+            "made for another claim",
+        ),
+        (edited(&|s| s.predicate.pv_evidence.source.dirty = true), 1, "made from a dirty tree"),
+        (
+            edited(&|s| s.predicate.pv_evidence.started = "2099-01-01T00:00:00Z".to_owned()),
+            1,
+            "it started at 2099",
+        ),
+        (edited(&|s| s.predicate.pv_evidence.host.arch = "riscv64".to_owned()), 1, "is not of host class"),
+    ];
+    let refuse_all = |before: &BTreeMap<PathBuf, Vec<u8>>| {
+        for (bytes, code, reason) in &refused {
+            let (got, said) = import(bytes);
+            assert!(got == Some(*code) && said.contains(reason), "{reason}: {got:?} {said}");
+            assert_eq!(&stored(dir), before, "{reason}: the store has changed");
+        }
+    };
+    refuse_all(&BTreeMap::new());
+    let over_claims = |said: &str| said.contains("overclaimed-status");
+    let (code, said) = run(&["lint"]);
+    assert!(code == Some(1) && over_claims(&said), "nothing supports the declared status: {said}");
+
+    let (code, said) = import(&whole);
+    assert_eq!(code, Some(0), "{said}");
+    let before = stored(dir);
+    assert_eq!(before.len(), 1);
+    let (code, said) = import(&whole);
+    assert!(code == Some(1) && said.contains("holds this record already"), "replayed: {said}");
+    refuse_all(&before);
+    let status = || run(&["status", "FALSIFY-C-001"]).1;
+    assert!(status().starts_with("FALSIFY-C-001  DISCHARGED"), "{}", status());
+    assert!(!over_claims(&run(&["lint"]).1), "{}", run(&["lint"]).1);
+    git(dir, &["add", "evidence"]);
+    git(dir, &["commit", "--quiet", "-m", "evidence"]);
+    assert!(status().starts_with("FALSIFY-C-001  DISCHARGED"), "committing evidence makes nothing stale");
+    fs::write(dir.join("subject.txt"), "2").expect("the subject");
+    assert!(status().starts_with("FALSIFY-C-001  STALE(subjects)"), "{}", status());
+    fs::write(dir.join("subject.txt"), "1").expect("the subject");
+    assert!(status().starts_with("FALSIFY-C-001  DISCHARGED"), "{}", status());
+
+    fs::remove_dir_all(dir.join("evidence")).expect("the store");
+    assert!(status().starts_with("FALSIFY-C-001  ALGORITHM_LEVEL_DISCHARGED"), "{}", status());
+    let (code, said) = run(&["lint"]);
+    assert!(code == Some(1) && over_claims(&said), "{said}");
+}
+
+/// The record of a bundle of one.
+fn sound(bundle: &[u8]) -> Statement {
+    bundle::read(bundle).expect("a bundle").remove(0).statement
 }
