@@ -152,6 +152,8 @@ pub struct Options {
     pub nmse: Option<f64>,
     /// Replaces the bound of single stages.
     pub stages: Vec<(Stage, f64)>,
+    /// Leaves out what one side alone has.
+    pub common: bool,
 }
 
 impl Options {
@@ -171,7 +173,10 @@ pub fn diff(left: &dyn Recording, right: &dyn Recording, options: &Options) -> R
         let precision = |s: &Side| Precision::from_name(&s.precision);
         bound(precision(&left.side()), precision(&right.side()))
     });
-    let keys = union(left.keys(), right.keys());
+    let mut keys = union(left.keys(), right.keys());
+    if options.common {
+        keys.retain(|key| left.shape(key).is_some() && right.shape(key).is_some());
+    }
     let rows: Vec<Line> =
         keys.into_par_iter().map(|key| line(left, right, key, options, default)).collect::<Result<_, _>>()?;
     let first =
@@ -559,9 +564,10 @@ mod tests {
         assert_eq!(run(&left, &right).verdict, Verdict::Diverge);
         right.precision = "fast";
         assert_eq!(run(&left, &right).verdict, Verdict::Match);
-        let strict = Options { nmse: Some(1e-9), stages: vec![(Stage::Embedding, 1e-3)] };
+        let strict =
+            Options { nmse: Some(1e-9), stages: vec![(Stage::Embedding, 1e-3)], ..Options::default() };
         assert_eq!(diff(&left, &right, &strict).expect("the same pass").verdict, Verdict::Match);
-        let strict = Options { nmse: Some(1e-9), stages: Vec::new() };
+        let strict = Options { nmse: Some(1e-9), ..Options::default() };
         assert_eq!(diff(&left, &right, &strict).expect("the same pass").verdict, Verdict::Diverge);
     }
 

@@ -20,7 +20,7 @@ outputs expert by expert.
 Recordings without tensors (--stats-only) are compared by digest: the same bits match, anything else diverges.
 
 A side is the folder of a trace, a folder of .npy files, or a .safetensors, .npy or APRT file; --map gives our names for
-those of another program.
+those of another program (scripts/dump-stages dumps a transformers model), --common compares what both have.
 
 Example: apr diff cpu-trace gpu-trace --html heat.html")]
 pub struct Args {
@@ -36,6 +36,9 @@ pub struct Args {
     /// A JSON object of another program's names to ours, {} for the layer
     #[arg(long, value_name = "FILE", conflicts_with = "values")]
     pub map: Option<PathBuf>,
+    /// Leave out tensors that one side alone has
+    #[arg(long)]
+    pub common: bool,
     /// The largest NMSE that matches [default: by the precisions of both sides]
     #[arg(long, value_name = "X")]
     pub nmse: Option<f64>,
@@ -64,6 +67,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     let options = Options {
         nmse: args.nmse.map(bound).transpose()?,
         stages: args.bound.iter().map(|text| stage_bound(text)).collect::<Result<_, _>>()?,
+        common: args.common,
     };
     let report = if args.values {
         diff(&*open_values(&args.left)?, &*open_values(&args.right)?, &options)?

@@ -103,6 +103,69 @@ fn another_programs_tensors_compare(claim: &mut Claim) {
     }
 }
 
+/// What `scripts/dump-stages` dumped of the tiny model; see the README beside it.
+const DUMP: &str = "transformers/tiny.q4_k_m.safetensors";
+
+#[falsifier("FALSIFY-DIFF-FOREIGN-002")]
+fn what_the_script_dumps_compares(claim: &mut Claim) {
+    let dir = TempDir::new().unwrap();
+    let (dump, map) = (show(&data::path(DUMP)), show(&data::path("../../scripts/qwen3moe.map.json")));
+    let model = data::path("tiny.q4_k_m.gguf");
+    for (tokens, same) in [("17,301,5,44,260", true), ("17,301,5,44,261", false)] {
+        let target = dir.path().join(tokens);
+        trace(&model, tokens, "all", &["--save-tensor", "all"], &target);
+        let target = show(&target);
+        let out = apr(&["diff", &dump, &target, "--map", &map, "--common", "--nmse", "1e-11", "--json"]);
+        let report: serde_json::Value =
+            serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&out.stderr)));
+        let rows = report["rows"].as_array().unwrap();
+        // Three of the model, twelve of each of two layers.
+        assert_eq!(rows.len(), 3 + 2 * 12, "{rows:#?}");
+        let missed = rows.iter().filter(|r| r["verdict"] != "MATCH").count();
+        if same {
+            claim.on(report["first"].to_string()).measure("count", missed as f64, "");
+        } else {
+            assert!(missed > 20 && report["first"] == "embedding", "other tokens have to show");
+        }
+    }
+    // Without --common what the other program does not have is missing.
+    let out = apr(&["diff", &dump, &show(&dir.path().join("17,301,5,44,260")), "--map", &map]);
+    assert!(text(&out.stdout).contains("layers.0.qkv_matmul              MISSING"), "{}", text(&out.stdout));
+}
+
+#[falsifier("FALSIFY-DIFF-RECORDED-001")]
+fn a_pair_of_another_machine_comes_to_the_same_verdicts(claim: &mut Claim) {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| data::path("recorded").join(name);
+    let model = data::path("tiny.q4_k_m.gguf");
+    let (left, right, file) = (show(&at("left")), show(&at("right")), show(&model));
+    let said =
+        |name: &str| -> serde_json::Value { serde_json::from_slice(&fs::read(at(name)).unwrap()).unwrap() };
+    let says = |args: &[&str]| -> serde_json::Value {
+        let out = apr(args);
+        assert_eq!(out.status.code(), Some(1), "they diverge: {}", text(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let mut here = says(&["diff", &left, &right, "--json"]);
+    // Where the folders lie is this machine's affair.
+    for side in ["left", "right"] {
+        here[side]["name"] = side.into();
+    }
+    claim.at("report", "diff").check("number for number", here == said("diff.json"));
+    let here = says(&["bisect", &file, "--trace", &left, "--trace", &right, "--json"]);
+    claim.at("report", "bisect").check(&here["sentence"].to_string(), here == said("bisect.json"));
+    let rows = said("diff.json")["rows"].as_array().unwrap().clone();
+    let matched = rows.iter().filter(|r| r["verdict"] == "MATCH").count();
+    assert!(0 < matched && matched < rows.len(), "the pair shows both: {matched} of {}", rows.len());
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(at("left/manifest.json")).unwrap()).unwrap();
+    let tokens: Vec<String> = manifest["tokens"].as_array().unwrap().iter().map(|t| t.to_string()).collect();
+    let again = dir.path().join("again");
+    trace(&model, &tokens.join(","), "all", &["--save-tensor", "all", "--stats-only"], &again);
+    let out = apr(&["diff", &left, &show(&again), "--json"]);
+    claim.at("report", "same bits").check(text(&out.stdout), out.status.code() == Some(0));
+}
+
 #[falsifier("FALSIFY-DIFF-REFUSE-001")]
 fn what_is_not_of_the_same_pass_is_refused(claim: &mut Claim) {
     let dir = TempDir::new().unwrap();
