@@ -24,6 +24,7 @@ use crate::stage::Site;
 use crate::state::State;
 use crate::tap::{Kept, Stop, Tap};
 use crate::weights::{Layer, Weights};
+use std::ops::Range;
 
 /// How a pass computes; written into every trace and every record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -220,6 +221,22 @@ pub trait Backend: Sized {
     fn batch(&mut self, rows: &Rows, reuse: Option<Self::Batch>) -> Result<Self::Batch, Self::Err>;
     /// Reads columns of a plane back, row by row.
     fn read(&mut self, x: &Self::Act, cols: Cols) -> Result<Vec<f32>, Self::Err>;
+    /// Reads columns of some rows into `out`, replacing what it holds. Rows are counted in parts of the plane, of which there
+    /// are `of`: positions that have a row for each of their experts.
+    fn read_rows(
+        &mut self,
+        x: &Self::Act,
+        cols: Cols,
+        rows: Range<usize>,
+        of: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<(), Self::Err> {
+        let all = self.read(x, cols)?;
+        let part = all.len() / of.max(1);
+        out.clear();
+        out.extend_from_slice(all.get(rows.start * part..rows.end * part).unwrap_or_default());
+        Ok(())
+    }
     /// Overwrites columns of a plane, row by row; under `Fast` its 8-bit planes follow.
     fn write(&mut self, x: &mut Self::Act, cols: Cols, values: &[f32]) -> Result<(), Self::Err>;
     /// Reads a route back.

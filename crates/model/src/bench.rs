@@ -5,6 +5,8 @@
 use crate::Error;
 use crate::sample::greedy;
 use crate::session::{Out, Session};
+use crate::trace::{self, Format, Plan, Recorder};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// One kind of work.
@@ -54,27 +56,12 @@ impl Case {
         reps: usize,
         mut each: impl FnMut(Duration) -> bool,
     ) -> Result<Vec<Duration>, Error> {
-        session.rewind(0)?;
-        let tokens = tokens(session.config().vocab, self.depth + self.tokens());
-        let (before, timed) = tokens.split_at(self.depth);
-        if !before.is_empty() {
-            session.run(before, Out::Last)?;
-        }
+        let tokens = self.start(session)?;
         let mut times = Vec::with_capacity(reps);
         for rep in 0..=reps {
             session.rewind(self.depth)?;
             let start = Instant::now();
-            match self.work {
-                Work::Prefill(_) => session.run(timed, Out::Last)?,
-                Work::Decode(_) => {
-                    for token in timed {
-                        session.run(&[*token], Out::Last)?;
-                        // As a token loop would: the logits come to the caller, who chooses.
-                        let position = session.position() - 1;
-                        greedy(&session.logits()?).ok_or(Error::NoToken { position })?;
-                    }
-                }
-            }
+            self.once(session, &tokens, None)?;
             let time = start.elapsed();
             if rep > 0 {
                 times.push(time);
@@ -84,6 +71,88 @@ impl Case {
             }
         }
         Ok(times)
+    }
+
+    /// Does the work untraced and traced in turn, once to warm up and then `reps` times; the times of both. Traced is
+    /// what `plan` says, its tensors written into `folder`.
+    ///
+    /// # Errors
+    /// What the session and the recorder report.
+    pub fn run_traced(
+        self,
+        session: &mut Session,
+        reps: usize,
+        plan: &Plan,
+        (format, folder): (Format, &Path),
+        mut each: impl FnMut(Duration) -> bool,
+    ) -> Result<[Vec<Duration>; 2], Error> {
+        let tokens = self.start(session)?;
+        // What is traced of all positions has logits of all.
+        let out = if plan.positions.len() == tokens.len() { Out::All } else { Out::Last };
+        let mut times = [Vec::with_capacity(reps), Vec::with_capacity(reps)];
+        for rep in 0..=reps {
+            // Files that are replaced cost more than new ones.
+            let folder = folder.join(rep.to_string());
+            let io = |source| Error::Io { path: folder.clone(), source };
+            std::fs::create_dir(&folder).map_err(io)?;
+            for (traced, times) in times.iter_mut().enumerate() {
+                session.rewind(self.depth)?;
+                let start = Instant::now();
+                if traced == 1 {
+                    let mut progress = |_| true;
+                    let mut recorder = Recorder::new(plan, Some((format, &folder)), &mut progress)?;
+                    let done = self.once(session, &tokens, Some((&mut recorder, out)));
+                    recorder.take_error().map_or(done, |e| Err(e.into()))?;
+                    recorder.finish()?;
+                } else {
+                    self.once(session, &tokens, None)?;
+                }
+                let time = start.elapsed();
+                if rep > 0 {
+                    times.push(time);
+                }
+                if !each(time) {
+                    return Err(trace::Error::Interrupted.into());
+                }
+            }
+            std::fs::remove_dir_all(&folder).map_err(io)?;
+        }
+        Ok(times)
+    }
+
+    /// Computes the context; the tokens of the work itself.
+    fn start(self, session: &mut Session) -> Result<Vec<u32>, Error> {
+        session.rewind(0)?;
+        let mut tokens = tokens(session.config().vocab, self.depth + self.tokens());
+        let timed = tokens.split_off(self.depth);
+        if !tokens.is_empty() {
+            session.run(&tokens, Out::Last)?;
+        }
+        Ok(timed)
+    }
+
+    fn once(
+        self,
+        session: &mut Session,
+        tokens: &[u32],
+        recorder: Option<(&mut Recorder<'_>, Out)>,
+    ) -> Result<(), Error> {
+        match (self.work, recorder) {
+            (Work::Prefill(_), None) => session.run(tokens, Out::Last),
+            (Work::Prefill(_), Some((recorder, out))) => session.observe(tokens, out, recorder),
+            (Work::Decode(_), mut recorder) => {
+                for token in tokens {
+                    match &mut recorder {
+                        None => session.run(&[*token], Out::Last)?,
+                        Some((recorder, _)) => session.observe(&[*token], Out::Last, *recorder)?,
+                    }
+                    // As a token loop would: the logits come to the caller, who chooses.
+                    let position = session.position() - 1;
+                    greedy(&session.logits()?).ok_or(Error::NoToken { position })?;
+                }
+                Ok(())
+            }
+        }
     }
 }
 

@@ -32,6 +32,7 @@ use pool::{Columns, Groups, PerThread, Pool};
 use q8::BLOCK;
 use simd::{Level, Opened, Softmax};
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 /// A pool of threads, an instruction set and a precision.
 #[derive(Debug)]
@@ -212,6 +213,23 @@ impl Backend for Cpu {
             values.extend_from_slice(&row[start..start + width]);
         }
         Ok(values)
+    }
+
+    fn read_rows(
+        &mut self,
+        x: &Act,
+        cols: Cols,
+        rows: Range<usize>,
+        of: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<(), Error> {
+        let (start, width) = x.cols("read", cols)?;
+        let part = x.rows() / of.max(1);
+        out.clear();
+        for row in x.iter().skip(rows.start * part).take(rows.len() * part) {
+            out.extend_from_slice(&row[start..start + width]);
+        }
+        Ok(())
     }
 
     fn write(&mut self, x: &mut Act, cols: Cols, values: &[f32]) -> Result<(), Error> {

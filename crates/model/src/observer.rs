@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::stage::{STAGES, Site, Stage};
 use crate::tap::{Kept, Stop, Tap};
 use fault::fault;
+use std::ops::Range;
 
 /// Watches passes.
 pub trait Observer {
@@ -92,6 +93,17 @@ pub trait Value {
     /// # Errors
     /// When the backend fails; pass the [`Stop`] on.
     fn read(&mut self) -> Result<Vec<f32>, Stop>;
+    /// Reads some of its `of` positions into `out`, replacing what it holds.
+    ///
+    /// # Errors
+    /// As [`Value::read`].
+    fn read_positions(&mut self, rows: Range<usize>, of: usize, out: &mut Vec<f32>) -> Result<(), Stop> {
+        let all = self.read()?;
+        let part = all.len() / of.max(1);
+        out.clear();
+        out.extend_from_slice(all.get(rows.start * part..rows.end * part).unwrap_or_default());
+        Ok(())
+    }
     /// Overwrites it: everything after uses the new value.
     ///
     /// # Errors
@@ -236,6 +248,9 @@ struct Seen<'a, B: Backend> {
 impl<B: Backend> Value for Seen<'_, B> {
     fn read(&mut self) -> Result<Vec<f32>, Stop> {
         keep(self.be.read(self.x, self.cols), self.failed)
+    }
+    fn read_positions(&mut self, rows: Range<usize>, of: usize, out: &mut Vec<f32>) -> Result<(), Stop> {
+        keep(self.be.read_rows(self.x, self.cols, rows, of, out), self.failed)
     }
     fn write(&mut self, values: &[f32]) -> Result<(), Stop> {
         keep(self.be.write(self.x, self.cols, values), self.failed)

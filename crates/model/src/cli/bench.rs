@@ -8,6 +8,7 @@ use super::place::Place;
 use crate::bench::{Case, Summary, Work, bandwidth};
 use crate::footprint::Footprint;
 use crate::session::{Device, Model, Options};
+use crate::trace::{Format as Stored, Plan, Positions, Selection, parse_stages};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::Write;
@@ -18,8 +19,10 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Each test is done once to warm up and then -r times; shown are mean and standard deviation. `of bandwidth` is the bytes that
-decoding reads (weights of the chosen experts, keys and values) over what the threads of this machine can read.
+decoding reads (weights of the chosen experts, keys and values) over what the threads of this machine can read. With --trace,
+traced and untraced repetitions take turns; `times untraced` is what a traced one costs, files included.
 
+Example: apr bench model.gguf -p 64 -n 0 --trace all --positions all
 Example: apr bench model.gguf -p 64,512 -n 32 -d 0,4096 -r 5 --threads 16 -o json")]
 pub struct Args {
     /// The GGUF file
@@ -37,6 +40,12 @@ pub struct Args {
     /// Repetitions
     #[arg(short, long, value_name = "N", default_value = "5")]
     pub reps: NonZeroUsize,
+    /// Do each test also with these stages traced into a temporary folder: a comma list, or all
+    #[arg(long, value_name = "STAGES")]
+    pub trace: Option<String>,
+    /// Positions that are traced: last or all
+    #[arg(long, value_name = "WHICH", default_value = "last", requires = "trace")]
+    pub positions: String,
     /// md, json or csv
     #[arg(short = 'o', long = "format", value_name = "NAME", default_value = "md")]
     pub format: String,
@@ -61,27 +70,47 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
             case.name()
         )));
     }
+    let plans = args.trace.as_deref().map(|stages| plans(args, &model, &cases, stages)).transpose()?;
     interrupt::install()?;
     let (mut session, options) = args.place.session(&model)?;
     args.place.probes.attach(&mut session, &model, &options)?;
     let reference = Reference::new(&model, &options);
-    let bar = ProgressBar::new((cases.len() * (args.reps.get() + 1)) as u64).with_style(
+    let passes = cases.len() * (args.reps.get() + 1) * if plans.is_some() { 2 } else { 1 };
+    let bar = ProgressBar::new(passes as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let mut out = stdout();
-    format.head(&mut out)?;
+    let columns = if plans.is_some() { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - 1] };
+    format.head(&mut out, columns)?;
     let mut first = true;
-    for case in cases {
+    for (i, case) in cases.into_iter().enumerate() {
         bar.set_message(case.name());
-        let times = case.run(&mut session, args.reps.get(), |_| {
+        let each = |_| {
             bar.inc(1);
             !interrupt::caught()
-        })?;
-        let rates: Vec<f64> = times.iter().map(|t| case.tokens() as f64 / t.as_secs_f64()).collect();
-        if let Some(summary) = Summary::of(&rates) {
-            let row = Row::new(&model, &options, case, rates, summary, reference);
-            bar.suspend(|| format.row(&mut out, &row, first))?;
+        };
+        let times = match plans.as_ref().and_then(|p| p.get(i)) {
+            None => vec![case.run(&mut session, args.reps.get(), each)?],
+            Some(plan) => {
+                let folder = tempfile::tempdir()?;
+                let to = (Stored::Safetensors, folder.path());
+                case.run_traced(&mut session, args.reps.get(), plan, to, each)?.into()
+            }
+        };
+        let mut untraced = None;
+        for (traced, times) in times.into_iter().enumerate() {
+            let rates: Vec<f64> = times.iter().map(|t| case.tokens() as f64 / t.as_secs_f64()).collect();
+            let Some(summary) = Summary::of(&rates) else { continue };
+            let mut row = Row::new(&model, &options, case, rates, summary, reference);
+            if traced == 1 {
+                row.name += "+trace";
+                row.of_bandwidth = None;
+                row.times_untraced = untraced.map(|u: f64| u / summary.median);
+            } else {
+                untraced = Some(summary.median);
+            }
+            bar.suspend(|| format.row(&mut out, &row, columns, first))?;
             first = false;
         }
         // What was measured until then is shown.
@@ -110,6 +139,20 @@ fn cases(args: &Args) -> Result<Vec<Case>, Error> {
         return Err(Error::Usage("nothing to measure, expected a length in -p or -n".to_owned()));
     }
     Ok(cases)
+}
+
+/// What is traced of each test.
+fn plans(args: &Args, model: &Model, cases: &[Case], stages: &str) -> Result<Vec<Plan>, Error> {
+    if let Some(case) = cases.iter().find(|c| c.depth > 0) {
+        let name = case.name();
+        return Err(Error::Usage(format!("{name}: --trace records from position 0 on, expected -d 0")));
+    }
+    let stages = parse_stages(stages).map_err(crate::Error::from)?;
+    let positions: Positions = args.positions.parse().map_err(Error::Usage)?;
+    let selection = Selection { stages, layers: None, positions };
+    let (config, layers) = (model.config(), args.place.layers.unwrap_or(model.config().layers));
+    let plan = |case: &Case| Plan::new(config, layers, &selection, case.tokens(), 0);
+    Ok(cases.iter().map(plan).collect::<Result<_, _>>().map_err(crate::Error::from)?)
 }
 
 /// What the figures are put beside.
@@ -156,6 +199,8 @@ struct Row {
     bandwidth: Option<f64>,
     /// Of decoding: the share of the bandwidth that its bytes take.
     of_bandwidth: Option<f64>,
+    /// Of traced work: its time over that of the same work untraced.
+    times_untraced: Option<f64>,
 }
 
 impl Row {
@@ -196,6 +241,7 @@ impl Row {
             active_bytes_per_token: cost.active,
             bandwidth,
             of_bandwidth,
+            times_untraced: None,
         }
     }
 }
@@ -208,9 +254,19 @@ enum Format {
     Csv,
 }
 
-/// Columns of the table and of the CSV file.
-const COLUMNS: [&str; 9] =
-    ["model", "size", "bytes/token", "backend", "threads", "test", "tok/s", "deviation", "of bandwidth"];
+/// Columns of the table and of the CSV file; the last one with `--trace` only.
+const COLUMNS: [&str; 10] = [
+    "model",
+    "size",
+    "bytes/token",
+    "backend",
+    "threads",
+    "test",
+    "tok/s",
+    "deviation",
+    "of bandwidth",
+    "times untraced",
+];
 
 impl Format {
     fn from_name(name: &str) -> Result<Self, Error> {
@@ -222,20 +278,20 @@ impl Format {
         }
     }
 
-    fn head(self, out: &mut impl Write) -> Result<(), Error> {
+    fn head(self, out: &mut impl Write, columns: &[&str]) -> Result<(), Error> {
         match self {
             Self::Markdown => {
-                writeln!(out, "| {} |", COLUMNS.join(" | "))?;
-                writeln!(out, "|{}", "---|".repeat(COLUMNS.len()))?;
+                writeln!(out, "| {} |", columns.join(" | "))?;
+                writeln!(out, "|{}", "---|".repeat(columns.len()))?;
             }
             Self::Json => write!(out, "[")?,
-            Self::Csv => writeln!(out, "{}", COLUMNS.join(","))?,
+            Self::Csv => writeln!(out, "{}", columns.join(","))?,
         }
         out.flush()?;
         Ok(())
     }
 
-    fn row(self, out: &mut impl Write, row: &Row, first: bool) -> Result<(), Error> {
+    fn row(self, out: &mut impl Write, row: &Row, columns: &[&str], first: bool) -> Result<(), Error> {
         let threads = row.threads.map(|t| t.to_string()).unwrap_or_default();
         let backend = format!("{}:{}", row.backend, row.precision);
         match self {
@@ -251,8 +307,9 @@ impl Format {
                     format!("{:.2}", row.mean),
                     format!("{:.2}", row.deviation),
                     share,
+                    row.times_untraced.map(|t| format!("{t:.2}")).unwrap_or_default(),
                 ];
-                writeln!(out, "| {} |", cells.join(" | "))?;
+                writeln!(out, "| {} |", cells[..columns.len()].join(" | "))?;
             }
             Self::Json => {
                 writeln!(out, "{}", if first { "" } else { "," })?;
@@ -270,8 +327,9 @@ impl Format {
                     row.mean.to_string(),
                     row.deviation.to_string(),
                     share,
+                    row.times_untraced.map(|t| t.to_string()).unwrap_or_default(),
                 ];
-                writeln!(out, "{}", cells.join(","))?;
+                writeln!(out, "{}", cells[..columns.len()].join(","))?;
             }
         }
         out.flush()?;

@@ -138,13 +138,7 @@ struct Work {
 impl Work {
     fn new(args: &Args, model: &Model, options: &Options) -> Result<Self, Error> {
         let tokens = args.prompt.tokens(model)?;
-        let positions = match args.positions.as_str() {
-            "last" => Positions::Last,
-            "all" => Positions::All,
-            other => {
-                return Err(Error::Usage(format!("unknown positions '{other}', expected last or all")));
-            }
-        };
+        let positions = args.positions.parse().map_err(Error::Usage)?;
         let format = Format::from_name(&args.format).ok_or_else(|| {
             let names = FORMATS.iter().map(|r| r.name).collect::<Vec<_>>().join(" ");
             Error::Usage(format!("unknown format '{}', expected one of {names}", args.format))

@@ -16,6 +16,17 @@ pub enum Positions {
     All,
 }
 
+impl std::str::FromStr for Positions {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "last" => Ok(Self::Last),
+            "all" => Ok(Self::All),
+            other => Err(format!("unknown positions '{other}', expected last or all")),
+        }
+    }
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {

@@ -4,8 +4,10 @@ use crate::collect::Collect;
 use crate::data;
 use crate::reference::{exact, tiny};
 use falsify::{Claim, falsifier};
+use model::backend::Precision;
+use model::bench::{Case, Work};
 use model::observer::{Observer, Value};
-use model::session::{Out, Session};
+use model::session::{Options, Out, Session};
 use model::stage::{STAGES, Site, Stage};
 use model::tap::Stop;
 use model::trace::{
@@ -563,4 +565,39 @@ fn a_manifest_tells_nan_as_text() {
     manifest.tensors[0].stats.mean = Number(f64::NAN);
     let json = serde_json::to_string(&manifest).unwrap();
     assert!(json.contains("\"mean\":\"NaN\"") && !json.contains("null"));
+}
+
+/// Seconds that this thread has run, whatever else ran beside it.
+fn busy() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+}
+
+#[falsifier("FALSIFY-APR-TRACE-SAVE-015")]
+fn tracing_everything_costs_less_than_the_pass(claim: &mut Claim) {
+    let model = tiny("q4_k_m");
+    let case = Case { work: Work::Prefill(64), depth: 0 };
+    for (precision, positions, reps) in [
+        (Precision::Exact, Positions::All, 10),
+        (Precision::Exact, Positions::Last, 10),
+        (Precision::Fast, Positions::Last, 80),
+    ] {
+        // One thread, so that its time is all there is.
+        let options = Options { precision, ..exact(1) };
+        let mut session = Session::new(&model, &options).unwrap();
+        let selection = Selection { stages: None, layers: None, positions };
+        let plan = Plan::new(model.config(), 2, &selection, 64, 0).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let to = (Format::Safetensors, dir.path());
+        case.run(&mut session, 1, |_| true).unwrap();
+        let start = busy();
+        case.run(&mut session, reps, |_| true).unwrap();
+        let untraced = busy() - start;
+        let start = busy();
+        case.run_traced(&mut session, reps, &plan, to, |_| true).unwrap();
+        let traced = busy() - start - untraced;
+        let which = if positions == Positions::All { "all" } else { "last" };
+        let at = claim.at("traced", format!("{} {which}", precision.name()));
+        at.on(format!("{untraced} s untraced")).measure("ratio", untraced / traced, "");
+    }
 }
