@@ -6,13 +6,18 @@
 //! right side's precision decides on the same input: what it does not make either is a wrong kernel. Knows no file
 //! format and no command line.
 
+mod arbiter;
+mod capsule;
 mod element;
+mod extract;
 mod guard;
 mod operands;
 mod replay;
 mod report;
 mod script;
 
+pub use arbiter::Arbiters;
+pub use capsule::{Capsule, Header, Judgement, Replay as Replayed, SCHEMA as CAPSULE, Unreadable};
 pub use guard::{Guard, NotFinite};
 pub use operands::{Operands, falsifier, operands, tensor_name};
 pub use report::{
@@ -30,6 +35,7 @@ use crate::stage::{Site, Stage};
 use crate::tap::Stop;
 use crate::tensors::Role;
 use crate::trace::{self, Number};
+use capsule::{Maker, Place};
 use element::{Origin, Shape};
 use fault::fault;
 use replay::{Met, Replay};
@@ -75,8 +81,10 @@ pub struct Question<'a> {
     pub right: Party<'a>,
     /// The layers that are compared; those before them are the reference's alone.
     pub layers: Range<usize>,
-    /// Threads of the arbiter.
+    /// Threads of the arbiters.
     pub threads: Option<NonZeroUsize>,
+    /// Whether a wrong operation is put into a capsule.
+    pub capsule: bool,
     /// Asked after every value whether to go on.
     pub alive: &'a dyn Fn() -> bool,
 }
@@ -89,8 +97,10 @@ pub struct Recorded<'a> {
     pub left: Reference<'a>,
     /// What is judged.
     pub right: Reference<'a>,
-    /// Threads of the arbiter.
+    /// Threads of the arbiters.
     pub threads: Option<NonZeroUsize>,
+    /// Whether a wrong operation is put into a capsule.
+    pub capsule: bool,
     /// Asked after every value whether to go on.
     pub alive: &'a dyn Fn() -> bool,
 }
@@ -100,23 +110,41 @@ pub struct Recorded<'a> {
 /// # Errors
 /// What a session reports; [`trace::Error::Interrupted`].
 pub fn bisect(q: &Question<'_>) -> Result<Report, Error> {
+    bisect_by(q, &mut Arbiters::new(q.model, q.threads))
+}
+
+/// The same by arbiters that may know answers already: those of one script.
+///
+/// # Errors
+/// As [`bisect`].
+pub fn bisect_by(q: &Question<'_>, arbiters: &mut Arbiters) -> Result<Report, Error> {
     let end = q.layers.end;
     if end > q.left.script.layers || q.layers.is_empty() {
         return Err(Error::Layers { found: end, layers: q.left.script.layers });
     }
-    let mut frame = Frame {
+    let frame = Frame {
         model: q.model,
         script: q.left.script,
         precisions: [q.left.precision, q.right.precision],
         layers: q.layers.clone(),
-        threads: q.threads,
         alive: q.alive,
     };
-    let free = frame.free(&mut (q.right.make)(0..end)?)?;
-    let mut own = frame.own(&mut (q.right.make)(q.layers.clone())?)?;
-    let (found, twins) = frame.judge(&own)?;
+    let mut session = (q.right.make)(0..end)?;
+    let free = frame.free(&mut session)?;
+    if q.layers.start == 0 {
+        // The same weights once more.
+        session.rewind(0)?;
+    } else {
+        session = (q.right.make)(q.layers.clone())?;
+    }
+    let mut own = frame.own(&mut session)?;
+    // Alive until the arbiters have taken up what it holds of the weights.
+    let (found, twins) = frame.judge(&own, arbiters)?;
     own.twins = twins;
-    Ok(frame.report([q.left.name, q.right.name], &free, &own, found.as_ref()))
+    let names = [q.left.name, q.right.name];
+    let capsule = found.as_ref().filter(|_| q.capsule).map(|f| frame.capsule(f, names, q.threads));
+    let capsule = capsule.transpose()?.flatten();
+    Ok(Report { capsule, ..frame.report(names, &free, &own, found.as_ref()) })
 }
 
 /// Bisects two recordings: each stage of the right one, then of the left one, is computed again by the scalar twin of its
@@ -140,14 +168,13 @@ pub fn bisect_recorded(q: &Recorded<'_>) -> Result<Report, Error> {
         script: left,
         precisions: [q.left.precision, q.right.precision],
         layers: 0..left.layers,
-        threads: q.threads,
         alive: q.alive,
     };
     let free = frame.free_recorded(right);
     let mut found = None;
     let mut own = Own::default();
     for (which, Reference { precision, script, .. }) in [(Which::Right, q.right), (Which::Left, q.left)] {
-        let mut of = Frame { script, precisions: [precision; 2], alive: q.alive, ..frame.clone_for(script) };
+        let of = Frame { script, precisions: [precision; 2], alive: q.alive, ..frame.clone_for(script) };
         let mut arbiter = Session::arbiter(q.model, precision, q.threads, 0..left.layers)?;
         own = of.own(&mut arbiter)?;
         if let Some(first) = own.suspects.first() {
@@ -158,7 +185,10 @@ pub fn bisect_recorded(q: &Recorded<'_>) -> Result<Report, Error> {
             break;
         }
     }
-    Ok(frame.report([q.left.name, q.right.name], &free, &own, found.as_ref()))
+    let names = [q.left.name, q.right.name];
+    let capsule = found.as_ref().filter(|_| q.capsule).map(|f| frame.capsule(f, names, q.threads));
+    let capsule = capsule.transpose()?.flatten();
+    Ok(Report { capsule, ..frame.report(names, &free, &own, found.as_ref()) })
 }
 
 /// What all looks share.
@@ -167,7 +197,6 @@ struct Frame<'a> {
     script: &'a Script,
     precisions: [Precision; 2],
     layers: Range<usize>,
-    threads: Option<NonZeroUsize>,
     alive: &'a dyn Fn() -> bool,
 }
 
@@ -229,22 +258,15 @@ fn distance(stage: Stage, left: &[f32], right: &[f32]) -> f64 {
     if stage == Stage::MoeRouterIndices {
         return if same { 0.0 } else { f64::INFINITY };
     }
-    match Comparison::of(left, right, None) {
-        Some(c) if c.left.is_clean() && c.right.is_clean() => c.nmse,
-        _ => f64::INFINITY,
-    }
+    Comparison::nmse_of_finite(left, right).unwrap_or(f64::INFINITY)
 }
 
 /// Whether a twin makes the same, what is not finite included.
 fn agrees(stage: Stage, twin: &[f32], found: &[f32]) -> (bool, f64) {
-    let nmse = match Comparison::of(twin, found, None) {
-        // Which NaN it is, and where infinities become NaN, depends on the order of sums; where is what counts.
-        Some(c) => {
-            let places = twin.iter().zip(found).all(|(t, f)| t.is_finite() == f.is_finite());
-            if places { c.nmse } else { f64::INFINITY }
-        }
-        None => f64::INFINITY,
-    };
+    // Which NaN it is, and where infinities become NaN, depends on the order of sums; where is what counts.
+    let same_places = || twin.iter().zip(found).all(|(t, f)| t.is_finite() == f.is_finite());
+    let some_finite = || Comparison::of(twin, found, None).filter(|_| same_places()).map(|c| c.nmse);
+    let nmse = Comparison::nmse_of_finite(twin, found).or_else(some_finite).unwrap_or(f64::INFINITY);
     match stage {
         Stage::MoeRouterIndices => (twin == found, if twin == found { 0.0 } else { f64::INFINITY }),
         _ => (nmse <= STRICT || fault!("bisect-believes-the-right"), nmse),
@@ -256,15 +278,6 @@ impl<'a> Frame<'a> {
         Self { script, layers: self.layers.clone(), ..*self }
     }
 
-    /// The layer whose session makes a site.
-    fn layer(&self, site: Site) -> usize {
-        site.layer.unwrap_or(if site.stage == Stage::Embedding {
-            self.layers.start
-        } else {
-            self.layers.end - 1
-        })
-    }
-
     fn compared(&self, site: Site) -> bool {
         match site.layer {
             Some(layer) => self.layers.contains(&layer),
@@ -274,7 +287,7 @@ impl<'a> Frame<'a> {
 
     /// Runs the script's tokens and shows every value beside the script's.
     fn watch(
-        &mut self,
+        &self,
         session: &mut Session,
         first: usize,
         force: bool,
@@ -297,7 +310,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    fn free(&mut self, session: &mut Session) -> Result<Free, Error> {
+    fn free(&self, session: &mut Session) -> Result<Free, Error> {
         let mut free = Free::default();
         let (bound, this) = (self.bound(), self.clone_for(self.script));
         self.watch(session, 0, false, |met| {
@@ -338,7 +351,7 @@ impl<'a> Frame<'a> {
         diff::bound(Some(self.precisions[0]), Some(self.precisions[1]))
     }
 
-    fn own(&mut self, session: &mut Session) -> Result<Own, Error> {
+    fn own(&self, session: &mut Session) -> Result<Own, Error> {
         let mut own = Own::default();
         let this = self.clone_for(self.script);
         self.watch(session, self.layers.start, true, |met| {
@@ -365,14 +378,14 @@ impl<'a> Frame<'a> {
     }
 
     /// Asks the scalar twins about what stands out; the first operation that is wrong.
-    fn judge(&mut self, own: &Own) -> Result<(Option<Judged>, HashMap<At, f64>), Error> {
+    fn judge(&self, own: &Own, arbiters: &mut Arbiters) -> Result<(Option<Judged>, HashMap<At, f64>), Error> {
         let [left, right] = self.precisions;
         // Of one precision the first that stands out is wrong on one side or the other; of two, most stand out.
         let asked = if left == right { own.suspects.len().min(1) } else { own.suspects.len() };
         let asked: Vec<&Suspect> = own.suspects[..asked].iter().collect();
         let mut doubtful = Vec::new();
         let mut twins = HashMap::new();
-        let mut found = self.ask(right, &asked, |suspect, twin| {
+        let mut found = self.ask(arbiters, right, &asked, |suspect, twin| {
             let stage = suspect.at.1.stage;
             let (right_holds, distance) = agrees(stage, twin, &suspect.right);
             twins.insert(suspect.at, distance);
@@ -398,7 +411,7 @@ impl<'a> Frame<'a> {
             Some(Judged { which, suspect: suspect.clone(), reference, wrong, by_twin: true })
         })?;
         if !doubtful.is_empty() {
-            let wrong = self.ask(left, &doubtful, |suspect, twin| {
+            let wrong = self.ask(arbiters, left, &doubtful, |suspect, twin| {
                 let holds = agrees(suspect.at.1.stage, twin, &suspect.left).0;
                 let left_finite = suspect.left.iter().all(|v| v.is_finite());
                 (!holds || !left_finite).then(|| Judged {
@@ -415,27 +428,47 @@ impl<'a> Frame<'a> {
         Ok((found, twins))
     }
 
-    /// Computes the layers of some suspects by the scalar twin of a precision, each stage from the script's input, and shows
-    /// its values in the order of the pass until one is judged.
+    /// Asks the scalar twin of a precision about some suspects, in their order, until one is judged.
     fn ask<'s>(
-        &mut self,
+        &self,
+        arbiters: &mut Arbiters,
         precision: Precision,
         suspects: &[&'s Suspect],
         mut judge: impl FnMut(&'s Suspect, &[f32]) -> Option<Judged>,
     ) -> Result<Option<Judged>, Error> {
-        let layers = suspects.iter().map(|s| self.layer(s.at.1));
-        let (Some(first), Some(last)) = (layers.clone().min(), layers.max()) else { return Ok(None) };
-        let by_place: HashMap<At, &Suspect> = suspects.iter().map(|s| (s.at, *s)).collect();
-        let mut left = suspects.len();
-        let mut session = Session::arbiter(self.model, precision, self.threads, first..last + 1)?;
-        let mut found = None;
-        self.watch(&mut session, first, true, |met| {
-            let Some(suspect) = by_place.get(&(met.pass, met.site)) else { return Ok(()) };
-            found = judge(suspect, met.found);
-            left -= 1;
-            if found.is_some() || left == 0 { Err(Stop) } else { Ok(()) }
-        })?;
-        Ok(found)
+        for suspect in suspects {
+            if !(self.alive)() {
+                return Err(trace::Error::Interrupted.into());
+            }
+            let last = self.layers.end - 1;
+            let twin = arbiters.value(precision, self.script, suspect.at, &suspect.positions, last)?;
+            let judged = judge(suspect, &twin);
+            if judged.is_some() {
+                return Ok(judged);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A wrong operation in a capsule.
+    fn capsule(
+        &self,
+        judged: &Judged,
+        names: [&str; 2],
+        threads: Option<NonZeroUsize>,
+    ) -> Result<Option<Box<Capsule>>, Error> {
+        let Judged { which, suspect, reference, wrong, .. } = judged;
+        let (side, site) = (usize::from(*which != Which::Left), suspect.at.1);
+        let maker = Maker { model: self.model, side: names[side], precision: self.precisions[side], threads };
+        let shape = Shape::new(self.script, site, &suspect.positions, wrong.len());
+        let furthest = Comparison::of(reference, wrong, None).and_then(|c| c.worst.first().map(|w| w.index));
+        let odd = wrong.iter().position(|v| !v.is_finite());
+        let far = shape.far(reference, wrong);
+        let worst = odd.or(furthest).or(far.first().copied()).unwrap_or(0);
+        let (rows, columns, worst) = shape.between(far.into_iter(), worst);
+        let (last, positions) = (self.layers.end - 1, &suspect.positions[..]);
+        let place = Place { site, last, positions, found: wrong, rows, columns, worst };
+        Ok(Capsule::of(maker, self.script, &place)?.map(Box::new))
     }
 
     fn step(&self, positions: &[u32]) -> Step {
@@ -497,6 +530,7 @@ impl<'a> Frame<'a> {
             stages: lines.collect(),
             finding,
             sentence: String::new(),
+            capsule: None,
         };
         report.sentence = report.in_words();
         report
@@ -693,7 +727,8 @@ impl Free {
         };
         let Some((script, found)) = values else { return };
         let experts = experts.filter(|_| by_expert);
-        let met = Met { pass, positions, site, script: &script, found: &found, experts, margins: &[] };
+        let margins = routes.as_ref().map_or(&[][..], |(l, _)| &l.margin);
+        let met = Met { pass, positions, site, script: &script, found: &found, experts, margins };
         self.meet(&met, bound);
     }
 
@@ -703,15 +738,20 @@ impl Free {
             self.errors.insert(at, 0.0);
             return;
         }
-        let Some(c) = Comparison::of(left, right, None) else { return };
-        let verdict = c.verdict(bound);
-        let finite = c.left.is_clean() && c.right.is_clean();
-        self.errors.insert(at, if finite { c.nmse } else { f64::INFINITY });
-        if self.largest.is_none_or(|(n, _)| c.nmse > n) {
-            self.largest = Some((c.nmse, at.1));
+        let (error, nmse, verdict) = match Comparison::nmse_of_finite(left, right) {
+            Some(nmse) if nmse <= bound => (nmse, nmse, Verdict::Match),
+            Some(nmse) => (nmse, nmse, Verdict::Diverge),
+            None => match Comparison::of(left, right, None) {
+                Some(c) => (f64::INFINITY, c.nmse, c.verdict(bound)),
+                None => return,
+            },
+        };
+        self.errors.insert(at, error);
+        if self.largest.is_none_or(|(n, _)| nmse > n) {
+            self.largest = Some((nmse, at.1));
         }
         if verdict != Verdict::Match {
-            self.first.get_or_insert((at, positions.to_vec(), verdict, c.nmse));
+            self.first.get_or_insert((at, positions.to_vec(), verdict, nmse));
         }
     }
 }

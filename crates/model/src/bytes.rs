@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::mapped::Mapped;
+use std::any::Any;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -24,6 +25,17 @@ impl Bytes {
     pub fn of_file(file: &Arc<Mapped>, range: Range<usize>) -> Option<Self> {
         file.get(range.clone())?;
         Some(Self { owner: Owner::File(Arc::clone(file)), range })
+    }
+
+    /// What `make` makes of them; of a part of a file, what it made before if that is still in use somewhere.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn shared<T: Any + Send + Sync, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        match &self.owner {
+            Owner::File(file) => file.shared(&self.range, make),
+            Owner::Memory(_) => make().map(Arc::new),
+        }
     }
 
     /// Tells the system that the bytes will not be read again soon: pages of a file stop counting as resident, memory

@@ -12,6 +12,7 @@ pub mod kernels;
 pub mod output;
 pub mod place;
 pub mod prompt;
+pub mod replay;
 pub mod run;
 pub mod synth;
 pub mod trace;
@@ -27,7 +28,8 @@ use exit::Exit;
     version,
     propagate_version = true,
     after_help = "\
-Exit codes: 0 holds, 1 does not hold (a comparison that diverges), 2 nothing was checked, 3 usage or I/O.
+Exit codes: 0 holds, 1 does not hold (a comparison that diverges), 2 nothing was checked, 3 usage or I/O;
+of replay also 125, cannot be tried here.
 
 Example: apr inspect model.gguf"
 )]
@@ -76,4 +78,6 @@ commands! {
     Diff => diff,
     /// Find the first operation in which two backends, or two recordings, differ, and why
     Bisect => bisect,
+    /// Perform the one operation of a capsule again, alone, and hold it against what is expected
+    Replay => replay,
 }

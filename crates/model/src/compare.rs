@@ -154,6 +154,27 @@ impl Comparison {
         Some(c)
     }
 
+    /// The error of values that are finite on both sides, without the rest of a comparison; `None` for others, and where
+    /// lengths differ.
+    #[must_use]
+    pub fn nmse_of_finite(left: &[f32], right: &[f32]) -> Option<f64> {
+        /// Sums that need not wait for each other.
+        const LANES: usize = 8;
+        if left.len() != right.len() {
+            return None;
+        }
+        let (mut error, mut squares, mut finite) = ([0f64; LANES], [0f64; LANES], true);
+        for (l, r) in left.chunks(LANES).zip(right.chunks(LANES)) {
+            for (i, (&l, &r)) in l.iter().zip(r).enumerate() {
+                finite &= l.is_finite() & r.is_finite();
+                let (l, r) = (f64::from(l), f64::from(r));
+                error[i] += (r - l) * (r - l);
+                squares[i] += l * l;
+            }
+        }
+        finite.then(|| quotient(error.iter().sum(), squares.iter().sum(), 0.0, f64::INFINITY))
+    }
+
     /// Keeps the worst elements, worst first; of equal ones the earlier.
     fn keep(&mut self, element: Element) {
         let d = element.distance();

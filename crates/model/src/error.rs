@@ -149,6 +149,22 @@ pub enum Error {
         /// What is accepted.
         expected: String,
     },
+    /// An operation whose operands do not fit together, or are not there.
+    #[error("{site}: the operation {what}")]
+    Operation {
+        /// The value that it makes.
+        site: String,
+        /// What was found and what is accepted.
+        what: String,
+    },
+    /// A capsule that cannot be read.
+    #[error("{}: {what}", path.display())]
+    Capsule {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what is accepted.
+        what: String,
+    },
     /// The observer of a pass ended it.
     #[error("the pass was ended by its observer")]
     Stopped,

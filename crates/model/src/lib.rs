@@ -24,6 +24,7 @@ pub mod config;
 pub mod diff;
 pub mod footprint;
 pub mod forward;
+pub mod operation;
 pub mod stage;
 pub mod state;
 pub mod tap;

@@ -4,15 +4,20 @@
 #![expect(unsafe_code, reason = "the mmap fence")]
 
 use crate::Error;
+use std::any::Any;
+use std::collections::HashMap;
 use std::fs::File;
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A read-only mapping of a whole file.
 #[derive(Debug)]
 pub struct Mapped {
     path: PathBuf,
     map: memmap2::Mmap,
+    /// What was made of parts of it and is still in use, by first byte and past the last.
+    made: Mutex<HashMap<(usize, usize), Weak<dyn Any + Send + Sync>>>,
 }
 
 impl Mapped {
@@ -30,13 +35,36 @@ impl Mapped {
         // while it is mapped, which no program can exclude; every consumer treats the bytes as plain integers, for
         // which any value is valid, and all offsets were checked against the length of this mapping.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
-        Ok(Self { path: path.to_owned(), map })
+        Ok(Self { path: path.to_owned(), map, made: Mutex::default() })
     }
 
     /// Where the file lies.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What `make` makes of a part, or what it made before if that is still in use somewhere: sessions of one file share
+    /// what they hold.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn shared<T: Any + Send + Sync, E>(
+        &self,
+        range: &Range<usize>,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        let key = (range.start, range.end);
+        // Nothing that could be half done panics under the lock.
+        let known =
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&key).and_then(Weak::upgrade);
+        if let Some(known) = known.and_then(|k| k.downcast().ok()) {
+            return Ok(known);
+        }
+        let made = Arc::new(make()?);
+        let held: Arc<dyn Any + Send + Sync> = made.clone();
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::downgrade(&held));
+        Ok(made)
     }
 
     /// Tells the system that `range` will not be read again soon, so that its pages stop counting as resident.

@@ -3,6 +3,7 @@
 
 use crate::Error;
 use crate::backend::{Backend, KvShape, Memory, Precision, Rows};
+use crate::bytes::Bytes;
 use crate::config::Config;
 use crate::cpu::Cpu;
 use crate::cpu::simd::Level;
@@ -11,10 +12,13 @@ use crate::forward::forward;
 use crate::gguf;
 use crate::mapped::Mapped;
 use crate::observer::{Observer, Several, Watch, hand_over, wanted};
+use crate::operation::{Held, Operation};
+use crate::stage::Site;
 use crate::state::State;
 use crate::tap::{Off, Stop};
 use crate::tensors;
 use crate::weights::Weights;
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
@@ -74,6 +78,12 @@ impl Model {
     #[must_use]
     pub fn mapped(&self) -> &Mapped {
         &self.mapped
+    }
+
+    /// A part of its bytes; `None` when it does not lie inside.
+    #[must_use]
+    pub fn bytes(&self, range: Range<usize>) -> Option<Bytes> {
+        Bytes::of_file(&self.mapped, range)
     }
 }
 
@@ -402,5 +412,95 @@ where
 
     fn memory(&self) -> Result<Option<Memory>, Error> {
         self.be.memory().map_err(Error::backend)
+    }
+}
+
+/// A backend that performs single operations, without a model and a pass.
+pub struct Workbench {
+    engine: Box<dyn Perform>,
+}
+
+impl Workbench {
+    /// A backend.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        match options.device {
+            Device::Cpu => {
+                Ok(Self::on(Cpu::new(options.precision, options.threads).map_err(Error::backend)?))
+            }
+            Device::Cuda => {
+                Ok(Self::on(Cuda::new(options.precision, &options.cuda).map_err(Error::backend)?))
+            }
+        }
+    }
+
+    /// The scalar twin of every kernel: the arbiter between a wrong kernel and a coarse precision.
+    ///
+    /// # Errors
+    /// When its threads cannot be started.
+    pub fn twin(precision: Precision, threads: Option<NonZeroUsize>) -> Result<Self, Error> {
+        Ok(Self::on(Cpu::with_level(precision, threads, Level::SCALAR).map_err(Error::backend)?))
+    }
+
+    /// A backend of the caller's making.
+    pub fn on<B: Backend + 'static>(be: B) -> Self
+    where
+        B::Err: std::error::Error + Send + Sync + 'static,
+    {
+        Self { engine: Box::new(Bench { be, held: HashMap::new() }) }
+    }
+
+    /// Performs an operation; `[rows, columns]` as its `check` says.
+    ///
+    /// # Errors
+    /// When the operation does not hold together, or what the backend reports.
+    pub fn perform(&mut self, operation: &Operation) -> Result<Vec<f32>, Error> {
+        self.engine.perform(operation, false)
+    }
+
+    /// The same, and keeps whole tensors for the next operation at the same site: all have to be of one model.
+    ///
+    /// # Errors
+    /// As [`Workbench::perform`].
+    pub fn perform_of_model(&mut self, operation: &Operation) -> Result<Vec<f32>, Error> {
+        self.engine.perform(operation, true)
+    }
+}
+
+/// A backend for single operations, its types erased.
+trait Perform {
+    fn perform(&mut self, operation: &Operation, keep: bool) -> Result<Vec<f32>, Error>;
+}
+
+struct Bench<B: Backend> {
+    be: B,
+    /// Weights that were kept.
+    held: HashMap<Site, Vec<Held<B>>>,
+}
+
+impl<B: Backend> Perform for Bench<B>
+where
+    B::Err: std::error::Error + Send + Sync + 'static,
+{
+    fn perform(&mut self, operation: &Operation, keep: bool) -> Result<Vec<f32>, Error> {
+        let (rows, columns) =
+            operation.check().map_err(|what| Error::Operation { site: operation.site.to_string(), what })?;
+        let keep = keep && operation.weights.iter().all(|w| w.picked.is_empty());
+        let held = match self.held.remove(&operation.site).filter(|_| keep) {
+            Some(held) => held,
+            None => operation.take_up(&mut self.be).map_err(Error::backend)?,
+        };
+        let made = operation.perform(&mut self.be, &held).map_err(Error::backend);
+        if keep {
+            self.held.insert(operation.site, held);
+        }
+        let made = made?;
+        if made.len() != rows * columns {
+            let what = format!("made {} numbers, expected {rows} rows of {columns}", made.len());
+            return Err(Error::Operation { site: operation.site.to_string(), what });
+        }
+        Ok(made)
     }
 }

@@ -5,6 +5,7 @@ use super::report::{Extent, NonFiniteElement, Range as Extremes, WeightRow};
 use super::{STRICT, Script};
 use crate::session::Model;
 use crate::stage::{Scope, Site, Stage};
+use std::ops::Range;
 
 /// A value of some positions, and what it can be traced back to.
 pub(super) struct Origin<'a> {
@@ -118,7 +119,24 @@ impl Shape {
         (position, self.experts.get(row).copied())
     }
 
-    pub(super) fn extent(&self, reference: &[f32], wrong: &[f32]) -> Extent {
+    /// Rows of positions and columns between which the elements of a list lie, and those of the element `worst`.
+    pub(super) fn between(
+        &self,
+        bad: impl Iterator<Item = usize>,
+        worst: usize,
+    ) -> (Range<usize>, Range<usize>, (usize, usize)) {
+        let at = |i: usize| (i / self.width / self.per, i % self.width);
+        let start = at(worst);
+        let (mut rows, mut columns) = (start.0..start.0 + 1, start.1..start.1 + 1);
+        for (row, column) in bad.map(at) {
+            rows = rows.start.min(row)..rows.end.max(row + 1);
+            columns = columns.start.min(column)..columns.end.max(column + 1);
+        }
+        (rows, columns, start)
+    }
+
+    /// Elements that are further apart than rounding explains, or not finite.
+    pub(super) fn far(&self, reference: &[f32], wrong: &[f32]) -> Vec<usize> {
         let squares: f64 = reference.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v).powi(2)).sum();
         let scale = STRICT.sqrt() * (squares / reference.len().max(1) as f64).sqrt();
         let far = |r: f32, w: f32| match r.is_finite() && w.is_finite() {
@@ -126,7 +144,11 @@ impl Shape {
             false => r.to_bits() != w.to_bits() && !(r.is_nan() && w.is_nan()) || !w.is_finite(),
         };
         let places = reference.iter().zip(wrong).enumerate();
-        let bad: Vec<usize> = places.filter(|(_, (r, w))| far(**r, **w)).map(|(i, _)| i).collect();
+        places.filter(|(_, (r, w))| far(**r, **w)).map(|(i, _)| i).collect()
+    }
+
+    pub(super) fn extent(&self, reference: &[f32], wrong: &[f32]) -> Extent {
+        let bad = self.far(reference, wrong);
         let unique = |mut v: Vec<u32>| {
             v.sort_unstable();
             v.dedup();

@@ -246,6 +246,9 @@ pub struct Report {
     pub stages: Vec<Line>,
     /// It all in one sentence.
     pub sentence: String,
+    /// The wrong operation, where one was found and a capsule was asked for.
+    #[serde(skip)]
+    pub capsule: Option<Box<super::Capsule>>,
 }
 
 /// Rows shown before and after the finding.

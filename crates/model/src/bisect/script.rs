@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::backend::{Routes, Rows};
+use crate::config::Config;
 use crate::observer::{Observer, RouteValue, Value};
 use crate::sample::greedy;
 use crate::session::{Out, Session};
@@ -28,6 +29,15 @@ pub struct Script {
     base: usize,
     /// The rows of the pass at hand, while recording.
     rows: Rows,
+    /// Keys and values before the first row, by layer: what attention reads of passes that were forgotten.
+    past: HashMap<usize, Past>,
+}
+
+/// Keys and values of positions from 0 on, `[positions, kv_width]` each.
+#[derive(Debug, Clone, Default)]
+struct Past {
+    keys: Vec<f32>,
+    values: Vec<f32>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -108,7 +118,23 @@ impl Script {
                 }
             }
         }
+        script.margins();
         Ok(script)
+    }
+
+    /// How near each choice of experts was, by the logits.
+    fn margins(&mut self) {
+        for (&layer, route) in &mut self.routes {
+            let logits = Site { layer: Some(layer), stage: Stage::MoeRouterLogits };
+            let Some(Plane { width, values }) = self.planes.get(&logits) else { continue };
+            for (margin, row) in route.margin.iter_mut().zip(values.chunks_exact((*width).max(1))) {
+                let mut sorted = row.to_vec();
+                sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+                let pair =
+                    route.chosen.checked_sub(1).and_then(|last| sorted.get(last).zip(sorted.get(last + 1)));
+                *margin = pair.map_or(f32::INFINITY, |(last, next)| last - next);
+            }
+        }
     }
 
     /// The made value of a site at some consecutive positions; `None` for a site or positions that were not recorded.
@@ -131,6 +157,49 @@ impl Script {
             weights: all.weights.get(ranks)?.to_vec(),
             margin: all.margin.get(rows)?.to_vec(),
         })
+    }
+
+    /// Keys after rotation, and values, of some consecutive positions of a layer, `[positions, kv_width]` each; `None` when
+    /// not all of them are there.
+    #[must_use]
+    pub fn keys_and_values(
+        &self,
+        config: &Config,
+        layer: usize,
+        positions: &[u32],
+    ) -> Option<(Vec<f32>, Vec<f32>)> {
+        let base = self.base as u32;
+        let here = positions.iter().position(|p| *p >= base).unwrap_or(positions.len());
+        let (before, own) = positions.split_at(here);
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        if let (Some(first), Some(last)) = (before.first(), before.last()) {
+            let past = self.past.get(&layer)?;
+            let cut = *first as usize * config.kv_width()..(*last as usize + 1) * config.kv_width();
+            keys.extend_from_slice(past.keys.get(cut.clone())?);
+            values.extend_from_slice(past.values.get(cut)?);
+        }
+        if !own.is_empty() {
+            let at = |stage| Site { layer: Some(layer), stage };
+            keys.extend_from_slice(self.value(at(Stage::KPostRope), own)?);
+            let projected = if config.qkv_bias { Stage::QkvBias } else { Stage::QkvMatmul };
+            let width = config.q_width() + 2 * config.kv_width();
+            let rows = self.value(at(projected), own)?.chunks_exact(width.max(1));
+            values.extend(rows.flat_map(|r| &r[width - config.kv_width()..]));
+        }
+        Some((keys, values))
+    }
+
+    /// The token at a position.
+    pub(super) fn token(&self, position: u32) -> Option<u32> {
+        let at_hand = || self.rows.position.iter().position(|p| *p == position).map(|r| self.rows.token[r]);
+        self.tokens.get(position as usize).copied().or_else(at_hand)
+    }
+
+    /// The first position that was computed together with the one whose logits are at `output`, or after the output
+    /// before it.
+    pub(super) fn first_behind(&self, output: u32) -> u32 {
+        let before = self.outputs.iter().take_while(|p| **p < output).last();
+        before.map_or(self.base as u32, |p| p + 1)
     }
 
     fn rows_of(&self, stage: Stage, positions: &[u32]) -> Option<Range<usize>> {
@@ -160,8 +229,23 @@ impl Script {
         Ok(())
     }
 
-    /// Forgets everything, and keeps what a pass over these rows makes.
-    pub(super) fn restart(&mut self, rows: &Rows) {
+    /// Forgets everything but, with a `config`, keys and values; and keeps what a pass over these rows makes.
+    pub(super) fn restart(&mut self, rows: &Rows, config: Option<&Config>) {
+        let first = rows.position.first().map_or(0, |p| *p as usize);
+        if let Some(config) = config {
+            let made: Vec<u32> = self.rows.position.clone();
+            for layer in 0..config.layers {
+                let new = if made.is_empty() { None } else { self.keys_and_values(config, layer, &made) };
+                let past = self.past.entry(layer).or_default();
+                if let Some((keys, values)) = new {
+                    past.keys.extend(keys);
+                    past.values.extend(values);
+                }
+                // Positions that will be computed again.
+                past.keys.truncate(first * config.kv_width());
+                past.values.truncate(first * config.kv_width());
+            }
+        }
         self.planes.clear();
         self.routes.clear();
         self.outputs.clear();
@@ -199,7 +283,7 @@ pub(super) fn made(site: Site) -> bool {
 
 /// The stages that a model's pass makes, and that are planes or routes.
 #[must_use]
-pub fn made_stages(config: &crate::config::Config) -> Vec<Stage> {
+pub fn made_stages(config: &Config) -> Vec<Stage> {
     let rows = STAGES.iter().filter(|r| r.class == Class::Made && (r.emitted)(config));
     rows.map(|r| r.stage).collect()
 }

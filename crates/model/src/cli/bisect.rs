@@ -6,6 +6,7 @@ use super::interrupt;
 use super::output::{Bytes, stdout};
 use super::place::{Hardware, backend_and_precision, precision};
 use super::prompt::Prompt;
+use super::replay::Target;
 use crate::backend::Precision;
 use crate::bisect::{Party, Question, Recorded, Reference, Script, bisect, bisect_recorded, made_stages};
 use crate::session::{Model, Session};
@@ -25,6 +26,7 @@ stage shows its own error alone; what stands out is held against the scalar twin
   precision-difference  an operation's precision alone costs more than the bound
   carried-drift         no operation is wrong, small errors add up
 Exit code 1 when there is something to find. Recordings need --save-tensor all --positions all.
+--capsule keeps a wrong operation with everything it reads, for `apr replay`.
 
 Example: apr bisect model.gguf --left cpu:exact --right cuda:fast --prompt 'Once upon a time' --decode 5
 Example: apr bisect model.gguf --trace cpu-trace --trace gpu-trace")]
@@ -56,6 +58,9 @@ pub struct Args {
     /// Write one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Where a wrong operation goes.
+    #[command(flatten)]
+    pub target: Target,
     /// With what.
     #[command(flatten)]
     pub hardware: Hardware,
@@ -85,12 +90,13 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     };
     let alive = || !interrupt::caught();
     let threads = args.hardware.threads;
+    let capsule = args.target.capsule.is_some();
     let report = match args.trace.get(1) {
         Some(path) => {
             let right = Side::recorded(&model, path)?;
             interrupt::install()?;
             let (left, right) = (left.reference(), right.reference());
-            bisect_recorded(&Recorded { model: &model, left, right, threads, alive: &alive })?
+            bisect_recorded(&Recorded { model: &model, left, right, threads, capsule, alive: &alive })?
         }
         None => {
             let (device, precision) = backend_and_precision(&args.right)?;
@@ -107,6 +113,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
                 right,
                 layers,
                 threads,
+                capsule,
                 alive: &alive,
             })?
         }
@@ -119,6 +126,11 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
         report.write(&mut out)?;
     }
     out.flush()?;
+    match &report.capsule {
+        Some(capsule) => args.target.write(capsule)?,
+        None if capsule => eprintln!("no operation is wrong by itself: no capsule was written"),
+        None => {}
+    }
     Ok(if report.holds() { Exit::Holds } else { Exit::Diverges })
 }
 

@@ -14,6 +14,8 @@ pub enum Exit {
     Nothing,
     /// Wrong usage, or a file that could not be read or written: 3.
     Usage,
+    /// It cannot be tried here, which says nothing of it: 125, what `git bisect run` skips.
+    Untested,
 }
 
 impl From<Exit> for ExitCode {
@@ -24,6 +26,7 @@ impl From<Exit> for ExitCode {
             Exit::Nothing => 2,
             Exit::Usage if fault!("apr-errors-exit-0") => 0,
             Exit::Usage => 3,
+            Exit::Untested => 125,
         }
         .into()
     }

@@ -1,6 +1,7 @@
 //! Flags that say where and how a model is run: the same for every command that runs one.
 
 use super::error::Error;
+use super::replay::Target;
 use crate::backend::Precision;
 use crate::bisect::Guard;
 use crate::cuda;
@@ -46,6 +47,9 @@ pub struct Probes {
     /// Stop at the first value that is not finite, and say what it is made of
     #[arg(long, help_heading = "Probes")]
     pub check_finite: bool,
+    /// Where the operation goes that made it: with --check-finite.
+    #[command(flatten)]
+    pub target: Target,
     /// Use the experts and weights of a recording instead of the router's
     #[arg(long, value_name = "TRACE", help_heading = "Probes")]
     pub route_from: Option<PathBuf>,
@@ -78,8 +82,16 @@ impl Probes {
         if !names.is_empty() {
             session.attach(Box::new(interventions));
         }
+        if self.target.capsule.is_some() && !self.check_finite {
+            return Err(Error::Usage("--capsule without --check-finite has nothing to write".to_owned()));
+        }
         if self.check_finite {
-            session.attach(Box::new(Guard::new(model)));
+            let guard = Guard::new(model, layers);
+            let target = self.target.clone();
+            session.attach(Box::new(match target.capsule {
+                None => guard,
+                Some(_) => guard.with_capsule(options, Box::new(move |capsule| target.write(capsule))),
+            }));
         }
         Ok(names)
     }

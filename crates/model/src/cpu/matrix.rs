@@ -45,7 +45,7 @@ impl Mat {
     }
 
     /// Takes up a tensor as tiles for integer products; formats of plain numbers stay as they are. The copy takes as many
-    /// bytes as the tensor, whose pages are released.
+    /// bytes as the tensor, whose pages are released; all that take up the same part of a file share it.
     ///
     /// # Errors
     /// As [`Mat::new`], or when there is no memory.
@@ -55,25 +55,30 @@ impl Mat {
         if !tile::interleaves(mat.format) || bytes.is_empty() {
             return Ok(mat);
         }
+        let tiles = bytes.shared(|| mat.tiles_of(bytes, pool))?;
+        Ok(Self { held: Held::Tiles(tiles), ..mat })
+    }
+
+    /// A copy of its bytes in tiles.
+    fn tiles_of(&self, bytes: &Bytes, pool: &mut Pool) -> Result<memmap2::Mmap, Error> {
         let memory =
             |source: std::io::Error| Error::Memory { bytes: bytes.len(), reason: source.to_string() };
         let mut map = memmap2::MmapMut::map_anon(bytes.len()).map_err(memory)?;
         // Fewer translations to look up while rows stream by. Systems without large pages do as well, more slowly.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
-        let tile_bytes = ROWS * mat.row_bytes;
-        let (tiles, matrix_bytes) = (mat.rows / ROWS, mat.rows * mat.row_bytes);
+        let tile_bytes = ROWS * self.row_bytes;
+        let (tiles, matrix_bytes) = (self.rows / ROWS, self.rows * self.row_bytes);
         for (from, to) in bytes.chunks_exact(matrix_bytes).zip(map.chunks_exact_mut(matrix_bytes)) {
             let (from, rest) = from.split_at(tiles * tile_bytes);
             let (to, rest_to) = to.split_at_mut(tiles * tile_bytes);
             rest_to.copy_from_slice(rest);
             pool.tiles(to, tile_bytes, tile_bytes, |_, i, tile| {
-                tile::interleave(mat.format, &from[i * tile_bytes..][..tile_bytes], tile);
+                tile::interleave(self.format, &from[i * tile_bytes..][..tile_bytes], tile);
             });
         }
         bytes.release().map_err(|e| Error::Memory { bytes: bytes.len(), reason: e.to_string() })?;
-        let map = map.make_read_only().map_err(memory)?;
-        Ok(Self { held: Held::Tiles(Arc::new(map)), ..mat })
+        map.make_read_only().map_err(memory)
     }
 
     /// Its format.

@@ -1,10 +1,12 @@
 //! `apr bisect`: planted faults are named to the step, the layer, the stage and the class.
 
 use crate::data;
-use crate::perturbed::{Fault, Perturbed, Row, TABLE, When, Wrong};
+use crate::perturbed::{Fault, Perturbed, Row, Shared, TABLE, When, Wrong};
 use falsify::{Claim, falsifier};
 use model::backend::Precision;
-use model::bisect::{Class, Party, Question, Reference, Report, STRICT, Script, Which, bisect, made_stages};
+use model::bisect::{
+    Arbiters, Class, Party, Question, Reference, Report, STRICT, Script, Which, bisect_by, made_stages,
+};
 use model::compare::Verdict;
 use model::quant::Format;
 use model::session::{Model, Options, Session};
@@ -12,7 +14,7 @@ use model::stage::Stage;
 use model::synth::{Mix, Plan, Shape};
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -53,10 +55,13 @@ pub(crate) fn options(precision: Precision) -> Options {
     Options { threads: NonZeroUsize::new(1), ..Options::cpu(precision) }
 }
 
-/// A model and what the exact CPU makes of the prompt.
+/// A model and what the exact CPU makes of the prompt, and what need not be made again for every fault: weights, and the
+/// arbiters' answers, which depend on the script alone.
 pub(crate) struct Case {
     pub(crate) model: Model,
     pub(crate) script: Script,
+    arbiters: RefCell<Arbiters>,
+    weights: [Shared; 2],
 }
 
 impl Case {
@@ -64,25 +69,32 @@ impl Case {
     pub(crate) fn new(model: Model, decode: usize) -> Self {
         let mut session = Session::new(&model, &options(Precision::Exact)).unwrap();
         let script = Script::record(&mut session, &PROMPT, decode, model.config().layers).unwrap();
-        Self { model, script }
+        let arbiters = RefCell::new(Arbiters::of_one_script(&model, NonZeroUsize::new(1)));
+        Self { model, script, arbiters, weights: Default::default() }
     }
 }
 
 /// The exact CPU against a CPU of a precision, with or without a fault.
-fn run(case: &Case, right: Precision, fault: Option<Fault>) -> Report {
+pub(crate) fn run(case: &Case, right: Precision, fault: Option<Fault>) -> Report {
     let (model, struck) = (&case.model, Rc::new(Cell::new(0)));
+    let weights = &case.weights[right as usize];
     let right_session = |layers: std::ops::Range<usize>| match fault {
         None => Session::part(model, &options(right), layers),
-        Some(fault) => Session::on(Perturbed::new(right, layers.start, fault, struck.clone()), model, layers),
+        Some(fault) => {
+            let perturbed = Perturbed::new(right, layers.start, fault, struck.clone());
+            Session::on(perturbed.sharing(weights), model, layers)
+        }
     };
-    let report = bisect(&Question {
+    let question = Question {
         model,
         left: Reference { name: "cpu:exact", precision: Precision::Exact, script: &case.script },
         right: Party { name: "right", precision: right, make: &right_session },
         layers: 0..model.config().layers,
         threads: NonZeroUsize::new(1),
+        capsule: true,
         alive: &|| true,
-    });
+    };
+    let report = bisect_by(&question, &mut case.arbiters.borrow_mut());
     assert!(fault.is_none() || struck.get() > 0, "{fault:?} never struck");
     report.unwrap()
 }
@@ -110,7 +122,7 @@ fn count(case: &Case, faults: impl Iterator<Item = (Fault, Precision, Row)>) -> 
     (all, missed)
 }
 
-fn whens() -> [When; 2] {
+pub(crate) fn whens() -> [When; 2] {
     // The fifth decoded token stands here.
     [When::Prompt, When::From((PROMPT.len() + DECODE - 1) as u32)]
 }

@@ -51,6 +51,15 @@ fn the_hunt_is_what_the_commands_say() {
     let dir = tempfile::tempdir().unwrap();
     let docs = data::path("../../docs");
     let page = fs::read_to_string(docs.join("debugging.md")).unwrap();
+    // What the page takes from elsewhere.
+    for (from, name) in [
+        ("capsules/flipped-bit.capsule", "flipped-bit.capsule"),
+        ("tiny.q4_k_m.gguf", "tiny.q4_k_m.gguf"),
+        ("transformers/tiny.q4_k_m.safetensors", "transformers.safetensors"),
+        ("../../scripts/qwen3moe.map.json", "qwen3moe.map.json"),
+    ] {
+        fs::copy(data::path(from), dir.path().join(name)).unwrap();
+    }
     assert!(replay(&page, dir.path()) >= 6);
     let drawn = fs::read_to_string(dir.path().join("heat.svg")).unwrap();
     assert!(

@@ -9,6 +9,7 @@
 mod apr;
 mod bisect;
 mod bitwise;
+mod capsule;
 mod collect;
 mod data;
 mod diff;

@@ -12,7 +12,7 @@ use model::stage::Stage;
 use model::state::State;
 use model::tap::{Off, Tap};
 use model::weights::Weights;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -154,7 +154,11 @@ pub(crate) struct Perturbed {
     on: bool,
     /// Matrices of the layer being loaded.
     loaded: HashMap<String, (Format, Vec<u8>)>,
+    weights: Shared,
 }
+
+/// Matrices without a fault by name, for all backends of one precision on one file.
+pub(crate) type Shared = Rc<RefCell<HashMap<String, Mat>>>;
 
 /// The rows of a pass as they are, and as wrong kernels see them.
 pub(crate) struct Batch {
@@ -170,7 +174,13 @@ impl Perturbed {
     pub(crate) fn new(precision: Precision, first: usize, fault: Fault, struck: Rc<Cell<usize>>) -> Self {
         let inner = Cpu::new(precision, NonZeroUsize::new(1)).unwrap();
         let (layer, part, on) = (usize::MAX, Stage::Embedding, false);
-        Self { inner, fault, struck, first, layer, part, products: 0, on, loaded: HashMap::new() }
+        let (loaded, weights) = (HashMap::new(), Shared::default());
+        Self { inner, fault, struck, first, layer, part, products: 0, on, loaded, weights }
+    }
+
+    /// Takes up what others of the same precision and file took up before.
+    pub(crate) fn sharing(self, weights: &Shared) -> Self {
+        Self { weights: Rc::clone(weights), ..self }
     }
 
     /// The fault, where it is active.
@@ -280,7 +290,12 @@ impl Backend for Perturbed {
     type Inside = Off;
 
     fn mat(&mut self, tensor: Tensor<'_>) -> Result<Self::Mat, Error> {
-        let right = self.inner.mat(tensor)?;
+        let known = self.weights.borrow().get(tensor.name).cloned();
+        let right = match known {
+            Some(mat) => mat,
+            None => self.inner.mat(tensor)?,
+        };
+        self.weights.borrow_mut().entry(tensor.name.to_owned()).or_insert_with(|| right.clone());
         let Some((_, name)) = parse(tensor.name).filter(|(layer, _)| *layer == self.fault.layer) else {
             return Ok((right, None));
         };
@@ -476,6 +491,9 @@ impl Backend for Perturbed {
         }
         let rows = if self.is(Wrong::MaskOffByOne) { &batch.short } else { &batch.right };
         self.inner.attention(o, &qkv, kv, config, rows)?;
+        if self.is(Wrong::ProductIsNan(Stage::Attention)) {
+            self.change(o, Cols::ALL, |v| v[2] = f32::NAN)?;
+        }
         self.element(Stage::Attention, o, Cols::ALL)
     }
     fn scores(

@@ -34,7 +34,7 @@ fn the_first_value_that_is_not_finite_stops_the_run(claim: &mut Claim) {
     for (case, wrong, stage, index) in cases {
         for layer in [0, 1] {
             let mut session = perturbed(wrong, layer, Precision::Exact);
-            session.attach(Box::new(Guard::new(&tiny())));
+            session.attach(Box::new(Guard::new(&tiny(), 2)));
             let found = match session.run(&PROMPT, Out::Last) {
                 Err(Error::NotFinite(found)) => format!("{} {}", found.site, found.element.index),
                 other => format!("{other:?}"),
@@ -45,7 +45,7 @@ fn the_first_value_that_is_not_finite_stops_the_run(claim: &mut Claim) {
     }
     // Operands: the expert's row of weights and the row of its input.
     let mut session = perturbed(Wrong::Format("ffn_down_exps"), 0, Precision::Fast);
-    session.attach(Box::new(Guard::new(&tiny())));
+    session.attach(Box::new(Guard::new(&tiny(), 2)));
     let Err(Error::NotFinite(found)) = session.run(&PROMPT, Out::Last) else { panic!("it is finite") };
     let element = &found.element;
     let weights = element.weights.as_ref().unwrap();
@@ -58,7 +58,7 @@ fn the_first_value_that_is_not_finite_stops_the_run(claim: &mut Claim) {
     let mut plain = Session::new(&tiny(), &options(Precision::Fast)).unwrap();
     plain.run(&PROMPT, Out::Last).unwrap();
     let mut guarded = Session::new(&tiny(), &options(Precision::Fast)).unwrap();
-    guarded.attach(Box::new(Guard::new(&tiny())));
+    guarded.attach(Box::new(Guard::new(&tiny(), 2)));
     guarded.run(&PROMPT, Out::Last).unwrap();
     claim
         .at("case", "healthy")
@@ -134,6 +134,7 @@ fn a_fault_is_named_from_recordings_alone(claim: &mut Claim) {
                 left: Reference { name: "left", precision: Precision::Exact, script: &case.script },
                 right: Reference { name: "right", precision, script: &right },
                 threads: NonZeroUsize::new(1),
+                capsule: false,
                 alive: &|| true,
             });
             let report = report.unwrap();
