@@ -5,6 +5,7 @@
 //! which kernel does what, `resident` is what lies on the device, `launch` is the fence around every launch, `graph`
 //! replays steps, `tap` watches them. This file knows no kernel and no order of layers.
 
+mod ahead;
 mod args;
 mod check;
 mod driver;
@@ -18,6 +19,7 @@ mod table;
 mod tap;
 mod upload;
 
+pub use ahead::embedded;
 pub use check::{Compiled, compile_all};
 pub use driver::Properties;
 pub use error::Error;
@@ -137,7 +139,7 @@ impl Cuda {
             context.properties().architecture.clone(),
         );
         // Found missing now, not in the middle of a pass.
-        compiler.version()?;
+        compiler.ready()?;
         let (free_at_start, _) = context.memory()?;
         let empty = || Memory::new(&context, "scratch", 0);
         Ok(Self {

@@ -21,6 +21,9 @@ pub struct Args {
     /// Folder with libnvrtc, before the loader's own search; several may be named
     #[arg(long, value_name = "DIR")]
     pub cuda_libs: Vec<PathBuf>,
+    /// Compile nothing: tell what the build compiled ahead of time; exit code 2 when that is nothing
+    #[arg(long, conflicts_with_all = ["arch", "cuda_libs", "deny_spills", "list", "limits"])]
+    pub embedded: bool,
     /// Registers that go through memory are a finding
     #[arg(long)]
     pub deny_spills: bool,
@@ -38,6 +41,12 @@ pub struct Args {
 /// When there is no compiler, or a source does not compile.
 pub fn run(args: &Args) -> Result<Exit, Error> {
     let mut out = stdout();
+    if args.embedded {
+        let (units, bytes) = cuda::embedded();
+        writeln!(out, "{units} units compiled ahead of time, {bytes} bytes")?;
+        out.flush()?;
+        return Ok(if units == 0 { Exit::Nothing } else { Exit::Holds });
+    }
     let mut found = false;
     let mut limits = String::new();
     for arch in &args.arch {

@@ -4,16 +4,17 @@
 //! library is all that is needed. The cache key is a digest of everything the result depends on. Knows no device.
 #![expect(unsafe_code, reason = "the compiler library is a C interface")]
 
+use super::ahead;
 use super::error::{Error, Result};
+use super::table::OPTIONS;
 use cudarc::nvrtc::sys::{self, nvrtcResult};
 use sha2::{Digest, Sha256};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Options of every compilation. Contraction is off because results are specified to the last bit: a fused multiply-add
-/// is written where one is meant.
-const OPTIONS: &[&str] = &["--std=c++17", "--fmad=false", "-default-device", "-lineinfo"];
+/// What nvcc does unasked: a function that says nothing of where it runs runs on the device.
+const HERE: &str = "-default-device";
 
 /// What to compile.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,15 @@ impl Compiler {
         Self { libraries: libraries.to_vec(), cache, architecture, version: None }
     }
 
+    /// Whether device code can be had: embedded, or from the library.
+    pub(crate) fn ready(&mut self) -> Result<()> {
+        if self.libraries.is_empty() && ahead::is_for(&self.architecture) {
+            Ok(())
+        } else {
+            self.version().map(drop)
+        }
+    }
+
     /// Version of the library, which is opened on the first call.
     pub(crate) fn version(&mut self) -> Result<(i32, i32)> {
         if let Some(version) = self.version {
@@ -74,8 +84,14 @@ impl Compiler {
         Ok((major, minor))
     }
 
-    /// The unit's device code, from the cache or compiled.
+    /// The unit's device code: from this binary where it was compiled ahead of time, from the cache, or compiled. Who
+    /// names a compiler asks for what it makes.
     pub(crate) fn compile(&mut self, unit: &Unit<'_>) -> Result<Image> {
+        if self.libraries.is_empty()
+            && let Some(fatbin) = ahead::find(unit, &self.architecture)
+        {
+            return Ok(Image { cubin: fatbin.to_vec(), log: String::new() });
+        }
         let version = self.version()?;
         let Some(folder) = self.cache.clone() else { return self.compile_anew(unit) };
         let path = folder.join(format!("{}.cubin", self.key(unit, version)));
@@ -103,7 +119,7 @@ impl Compiler {
             part(name.as_bytes());
             part(text.as_bytes());
         }
-        for option in OPTIONS {
+        for option in OPTIONS.iter().chain([&HERE]) {
             part(option.as_bytes());
         }
         for definition in unit.definitions {
@@ -121,7 +137,7 @@ impl Compiler {
         let text_pointers: Vec<*const c_char> = include_texts.iter().map(|c| c.as_ptr()).collect();
         let mut options = vec![text(&format!("--gpu-architecture={}", self.architecture))?];
         options.push(text("--ptxas-options=-v")?);
-        for option in OPTIONS {
+        for option in OPTIONS.iter().chain([&HERE]) {
             options.push(text(option)?);
         }
         for definition in unit.definitions {

@@ -21,9 +21,10 @@ macro_rules! embedded {
 /// What sources include.
 pub(crate) const HEADERS: &[(&str, &str)] = embedded!["args.cuh" "attention.cuh" "formats.cuh" "matmul.cuh" "numerics.cuh" "plane.cuh" "ptx.cuh" "route.cuh"];
 
+include!("units.rs");
+
 /// The sources.
-pub(crate) const SOURCES: &[(&str, &str)] =
-    embedded!["attention.cu" "elementwise.cu" "fused.cu" "matmul.cu" "norm.cu" "repack.cu" "route.cu"];
+pub(crate) const SOURCES: &[(&str, &str)] = sources!(embedded);
 
 /// A kernel that takes one `A` by value.
 pub(crate) struct Kernel<A> {
@@ -162,23 +163,13 @@ pub(crate) fn kv_bytes(precision: Precision) -> usize {
     }
 }
 
-/// Every source with every set of definitions that an operation may ask for; of the shapes that specialise attention,
-/// those of the models that are measured.
+/// Every source with every set of definitions that an operation may ask for.
 pub(crate) fn specialisations() -> Vec<(&'static str, Vec<String>)> {
-    let mut units = Vec::new();
-    for (source, _) in SOURCES {
-        match *source {
-            "matmul.cu" | "fused.cu" => {
-                units.extend(FORMATS.iter().map(|row| (*source, vec![format!("FORMAT={}", row.name)])))
-            }
-            "attention.cu" => units.extend(
-                [(128, 8), (128, 5), (64, 2), (96, 4)]
-                    .map(|(dim, group)| (*source, attention_fast(dim, group).definitions.into_owned())),
-            ),
-            _ => units.push((*source, Vec::new())),
-        }
-    }
-    units
+    let formats: Vec<&str> = FORMATS.iter().map(|row| row.name).collect();
+    let of = |name: &'static str| {
+        definitions(name, &formats).into_iter().map(move |definitions| (name, definitions))
+    };
+    SOURCES.iter().flat_map(|(name, _)| of(name)).collect()
 }
 
 /// The unit that holds a kernel; `None` for a source that is not embedded.
