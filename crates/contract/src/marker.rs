@@ -74,12 +74,25 @@ impl Marker {
             id: FalsifierId::parse(id).ok()?,
             module: module.to_owned(),
             function: function.to_owned(),
-            file: file.to_owned(),
+            file: direct(file),
             line: line.parse().ok()?,
             body: body.to_owned(),
             claim: claim.to_owned(),
         })
     }
+}
+
+/// A path without the detours of `#[path = "../other.rs"]`, which the compiler writes as they are.
+fn direct(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match (part, parts.last()) {
+            ("..", Some(&last)) if !matches!(last, "" | "..") => _ = parts.pop(),
+            (".", Some(_)) => {}
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 /// Every marker in a binary, sorted, each once.
@@ -130,6 +143,18 @@ mod tests {
         assert_eq!(scan(whole.replace("FALSIFY-X-001", "a b").as_bytes()), []);
         assert_eq!(scan(whole.replace("\u{1f}7\u{1f}", "\u{1f}x\u{1f}").as_bytes()), []);
         assert_eq!(scan(format!("{HEAD}{}{TAIL}", "x".repeat(9000)).as_bytes()), []);
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_own_place() {
+        let found = |file: &str| {
+            let marker = Marker { file: file.to_owned(), ..marker(1) };
+            scan(marker.encode().as_bytes()).pop().map(|marker| marker.file).unwrap_or_default()
+        };
+        assert_eq!(found("tests/it/../generated/norm_v1.rs"), "tests/generated/norm_v1.rs");
+        assert_eq!(found("tests/it/./router.rs"), "tests/it/router.rs");
+        assert_eq!(found("../../a/../b.rs"), "../../b.rs");
+        assert_eq!(found("/a/b.rs"), "/a/b.rs");
     }
 
     #[test]

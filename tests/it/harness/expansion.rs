@@ -34,7 +34,10 @@ fn defect(marker: &Marker, root: &Path) -> Option<String> {
     let body = found.map(|(_, function)| (function.sig.ident.to_string(), tokens::of_function(function)));
     let claim = Root::at(root).falsifier(marker.id.as_str()).ok().map(|found| hash::claim(found.falsifier()));
     let claim = claim.and_then(Result::ok).map(|digest| digest.to_string());
-    let module = Path::new(&marker.file).strip_prefix("tests/it").ok()?.with_extension("");
+    // Generated tests lie beside the folder of the others.
+    let file = Path::new(&marker.file);
+    let module =
+        file.strip_prefix("tests/it").or_else(|_| file.strip_prefix("tests")).ok()?.with_extension("");
     let module = format!("it::{}", module.display().to_string().replace('/', "::"));
     if marker.module != module {
         return Some(format!("{} is in {module}, not {}", marker.file, marker.module));

@@ -82,7 +82,9 @@ impl Repository {
     fn held_by(&self, falsifier: &Falsifier) -> Current {
         let text = std::fs::read_to_string(self.root().join("pv.toml")).expect("pv.toml");
         let settings = Settings::parse(&text).expect("settings");
-        let mut content = Content::read(Path::new("cargo"), self.root(), &settings).expect("a workspace");
+        // The cargo that compiled this: one found by its name may be a proxy that wants the toolchain of the folder.
+        let cargo = Path::new(env!("CARGO"));
+        let mut content = Content::read(cargo, self.root(), &settings).expect("a workspace");
         let held = content.of(falsifier);
         content.store().expect("target can be written");
         assert!(held.missing.is_empty(), "{:?}", held.missing);
