@@ -1,7 +1,5 @@
 //! The shape of a model: dimensions and switches, validated where they were read. It knows no file.
 
-use serde::{Deserialize, Serialize};
-
 /// A transformer's dimensions and switches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -36,8 +34,7 @@ pub struct Config {
 }
 
 /// The experts of a mixture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Experts {
     /// How many there are.
     pub count: usize,
@@ -48,8 +45,7 @@ pub struct Experts {
 }
 
 /// Rotary embedding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rope {
     /// The base of the frequencies.
     pub base: f64,
@@ -64,8 +60,7 @@ pub struct Rope {
 }
 
 /// Which elements of a head are rotated together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pairing {
     /// `i` with `i + dims / 2`.
     Halves,

@@ -68,9 +68,66 @@ pub struct Settings {
     /// Epsilon of the norms.
     pub eps: f32,
     /// The experts; none in a dense model.
+    #[serde(with = "written::experts")]
     pub experts: Option<Experts>,
     /// Rotary embedding.
+    #[serde(with = "written::RopeForm")]
     pub rope: Rope,
+}
+
+/// How parts of a model's shape are written down; the shape itself knows no file.
+mod written {
+    use crate::config::{Experts, Pairing, Rope};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(remote = "Experts", deny_unknown_fields)]
+    struct ExpertsForm {
+        count: usize,
+        used: usize,
+        renormalize: bool,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(remote = "Rope", deny_unknown_fields)]
+    pub(super) struct RopeForm {
+        base: f64,
+        dims: usize,
+        #[serde(with = "PairingForm")]
+        pairing: Pairing,
+        factors: Vec<f32>,
+        scale: f64,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(remote = "Pairing", rename_all = "lowercase")]
+    enum PairingForm {
+        Halves,
+        Neighbours,
+    }
+
+    /// Experts that may be absent, written as `null`.
+    pub(super) mod experts {
+        use super::{Experts, ExpertsForm};
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        #[derive(Serialize, Deserialize)]
+        #[serde(transparent)]
+        struct Present(#[serde(with = "ExpertsForm")] Experts);
+
+        pub(in crate::operation) fn serialize<S: Serializer>(
+            experts: &Option<Experts>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            experts.map(Present).serialize(serializer)
+        }
+
+        pub(in crate::operation) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Experts>, D::Error> {
+            Ok(Option::<Present>::deserialize(deserializer)?.map(|Present(experts)| experts))
+        }
+    }
 }
 
 impl Settings {
