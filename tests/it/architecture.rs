@@ -238,6 +238,14 @@ fn reached(sources: &BTreeMap<String, syn::File>) -> BTreeSet<String> {
                         }
                         vec![name]
                     }
+                    // A part that other crates include, too: it lies beside the file that includes it.
+                    syn::Item::Macro(m) if m.mac.path.is_ident("include") => {
+                        if let Ok(part) = m.mac.parse_body::<syn::LitStr>() {
+                            let beside = Path::new(&path).with_file_name(part.value());
+                            reached.insert(beside.to_string_lossy().into_owned());
+                        }
+                        continue;
+                    }
                     // A table of modules: `table! { a, b, }` declares each of them.
                     syn::Item::Macro(m) if m.ident.is_none() => {
                         m.mac.tokens.to_string().split([',', ' ', '\n']).map(str::to_owned).collect()

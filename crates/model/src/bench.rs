@@ -78,7 +78,7 @@ impl Case {
     ///
     /// # Errors
     /// What the session and the recorder report.
-    pub fn run_traced(
+    pub fn tracing_cost(
         self,
         session: &mut Session,
         reps: usize,

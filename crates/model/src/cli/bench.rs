@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
             Some(plan) => {
                 let folder = tempfile::tempdir()?;
                 let to = (Stored::Safetensors, folder.path());
-                case.run_traced(&mut session, args.reps.get(), plan, to, each)?.into()
+                case.tracing_cost(&mut session, args.reps.get(), plan, to, each)?.into()
             }
         };
         let mut untraced = None;

@@ -594,7 +594,7 @@ fn tracing_everything_costs_less_than_the_pass(claim: &mut Claim) {
         case.run(&mut session, reps, |_| true).unwrap();
         let untraced = busy() - start;
         let start = busy();
-        case.run_traced(&mut session, reps, &plan, to, |_| true).unwrap();
+        case.tracing_cost(&mut session, reps, &plan, to, |_| true).unwrap();
         let traced = busy() - start - untraced;
         let which = if positions == Positions::All { "all" } else { "last" };
         let at = claim.at("traced", format!("{} {which}", precision.name()));
