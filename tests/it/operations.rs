@@ -47,6 +47,7 @@ fn against_meaning<O: Operation>(case: &Case) -> Result<(Vec<f64>, Vec<f64>), Er
 }
 
 /// What the CPU gives and what the case's backend gives in the same precision.
+#[cfg(feature = "cuda")]
 fn against_cpu<O: Operation>(case: &Case) -> Result<(Vec<f32>, Vec<f32>), Error> {
     let operation = O::of(case)?;
     let backend = case.word("backend")?;

@@ -6,6 +6,7 @@ pub mod dsse;
 pub mod index;
 pub mod intake;
 pub mod junit;
+pub(crate) mod portable;
 pub mod prune;
 pub mod source;
 pub mod store;

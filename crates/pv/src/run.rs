@@ -10,7 +10,7 @@ pub mod job;
 pub mod machine;
 mod process;
 pub mod progress;
-mod record;
+pub(crate) mod record;
 pub mod text;
 
 use crate::binding::build::{Flavour, clean};
@@ -32,6 +32,7 @@ use fold::{Asked, Folded};
 use job::{Job, PATIENCE, Process, What, declared_faults};
 use machine::Machine;
 use process::Ended;
+use record::Build;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
@@ -488,7 +489,8 @@ impl<'a> Runner<'a> {
         if self.manner.flavour == Flavour::Plain || fault.is_some() {
             let models = folded.models.iter().filter_map(|name| Some((name.clone(), self.model(name).ok()?)));
             let models = models.map(|(name, digest)| (name, format!("sha256:{digest}"))).collect();
-            let axes = held.and_then(|held| record::axes(job, &held.current, &self.toolchain, models));
+            let axes =
+                held.and_then(|held| record::axes(&held.current, &Build::of(job, &self.toolchain), models));
             if let Some(axes) = axes {
                 let frame = record::Frame {
                     run: &self.run,

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::exit::Exit;
 use super::interrupt;
-use super::output::{Bytes, stdout};
+use super::output::{Bytes, present};
 use super::place::{Hardware, backend_and_precision, precision};
 use super::prompt::Prompt;
 use super::replay::Target;
@@ -11,7 +11,6 @@ use crate::backend::Precision;
 use crate::bisect::{Party, Question, Recorded, Reference, Script, bisect, bisect_recorded, made_stages};
 use crate::session::{Model, Session};
 use crate::trace::{self, Plan, Positions, Selection, Trace, parse_layers};
-use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -118,14 +117,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
             })?
         }
     };
-    let mut out = stdout();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        report.write(&mut out)?;
-    }
-    out.flush()?;
+    present(&report, args.json, |report, out| report.write(out))?;
     match &report.capsule {
         Some(capsule) => args.target.write(capsule)?,
         None if capsule => eprintln!("no operation is wrong by itself: no capsule was written"),

@@ -2,12 +2,11 @@
 
 use super::error::Error;
 use super::exit::Exit;
-use super::output::stdout;
+use super::output::present;
 use crate::diff::recording::{Names, open, open_values};
 use crate::diff::{Options, diff};
 use crate::stage::{STAGES, Stage};
 use crate::trace::similar;
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Arguments of `apr diff`.
@@ -83,14 +82,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
         let page = report.html().map_err(std::io::Error::from)?;
         std::fs::write(path, page).map_err(|source| crate::Error::Io { path: path.clone(), source })?;
     }
-    let mut out = stdout();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        report.write(&mut out, args.all)?;
-    }
-    out.flush()?;
+    present(&report, args.json, |report, out| report.write(out, args.all))?;
     Ok(if report.holds() { Exit::Holds } else { Exit::Diverges })
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::exit::Exit;
-use super::output::{Bytes, stdout};
+use super::output::{Bytes, present};
 use super::place::Place;
 use crate::architecture;
 use crate::backend::Memory;
@@ -51,14 +51,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
     let memory = memory(args)?;
     let report =
         Report { memory, ..Report::new(&args.file.to_string_lossy(), map.len(), &file, cost, args.full) };
-    let mut out = stdout();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        report.write(&mut out)?;
-    }
-    out.flush()?;
+    present(&report, args.json, |report, out| report.write(out))?;
     Ok(Exit::Holds)
 }
 
@@ -207,7 +200,7 @@ impl Report {
         }
     }
 
-    fn write(&self, out: &mut impl Write) -> Result<(), Error> {
+    fn write(&self, out: &mut (impl Write + ?Sized)) -> std::io::Result<()> {
         writeln!(out, "{}", self.file)?;
         writeln!(
             out,

@@ -1,5 +1,6 @@
 //! How commands write: standard output, numbers for people.
 
+use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
 
@@ -7,6 +8,25 @@ use std::io::{self, Write};
 #[must_use]
 pub fn stdout() -> impl Write {
     io::BufWriter::new(io::stdout().lock())
+}
+
+/// Writes a report whole: as JSON for programs, or as `text` writes it for people.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn present<R: Serialize>(
+    report: &R,
+    json: bool,
+    text: impl FnOnce(&R, &mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut out = stdout();
+    if json {
+        serde_json::to_writer_pretty(&mut out, report).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        text(report, &mut out)?;
+    }
+    out.flush()
 }
 
 /// A number of bytes with three significant digits: `18.6 GB`. Units are powers of 1000, as files are measured.

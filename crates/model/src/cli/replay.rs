@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::exit::Exit;
-use super::output::{Bytes, stdout};
+use super::output::{Bytes, present};
 use super::place::{Hardware, device};
 use crate::bisect::{Capsule, Judgement, Replayed, Unreadable, operands};
 use crate::session::{Device, Workbench};
@@ -113,14 +113,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
         Err(error) => return cannot(error.to_string()),
     };
     let report = Report::new(&capsule, device, replayed);
-    let mut out = stdout();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        report.write(&mut out)?;
-    }
-    out.flush()?;
+    present(&report, args.json, |report, out| report.write(out))?;
     Ok(if report.holds() { Exit::Holds } else { Exit::Diverges })
 }
 
@@ -168,7 +161,7 @@ impl<'a> Report<'a> {
         self.result.made.verdict == crate::compare::Verdict::Match
     }
 
-    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+    fn write(&self, out: &mut (impl Write + ?Sized)) -> std::io::Result<()> {
         let with = match &self.weights[..] {
             [] => String::new(),
             all => format!(" with {}", all.join(", ")),

@@ -27,6 +27,8 @@ pub struct Recorder<'a> {
     out_rows: Kept,
     /// The value at hand; its memory is used again, because fresh memory costs more than what is done with it.
     buffer: Vec<f32>,
+    /// The same for rows that grow as wide as the recording's.
+    wide: Vec<f32>,
     /// Why it ended a pass.
     error: Option<Error>,
 }
@@ -78,6 +80,7 @@ impl<'a> Recorder<'a> {
             rows: Kept::default(),
             out_rows: Kept::default(),
             buffer: Vec::new(),
+            wide: Vec::new(),
             error: None,
         })
     }
@@ -130,10 +133,6 @@ impl<'a> Recorder<'a> {
         let bytes = values.bytes();
         let tensor = &mut self.tensors[index];
         tensor.hasher.update(bytes);
-        if fault!("trace-digests-again") {
-            let again = (0..200).map(|_| usize::from(blake3::hash(bytes).as_bytes()[0])).sum::<usize>();
-            std::hint::black_box(again);
-        }
         tensor.positions += bytes.len() / 4 / self.plan.tensors[index].row().max(1);
         if let Some(writer) = &mut self.writer
             && let Err(error) = writer.append(index, values)
@@ -144,14 +143,15 @@ impl<'a> Recorder<'a> {
     }
 
     /// The rows of a context stage, `[position, heads, own context]`, with the axis of keys as long as the recording's.
-    fn widen(&mut self, index: usize, values: &[f32], future: f32) -> Vec<f32> {
+    fn widen(&mut self, index: usize, values: &[f32], future: f32, wide: &mut Vec<f32>) {
         let planned = &self.plan.tensors[index];
         let gather = &mut self.tensors[index].gather;
         let keys = planned.shape.last().copied().unwrap_or(0);
         let heads = (planned.row() / keys.max(1)).max(1);
         let positions = &self.rows.positions[self.rows.kept.clone()];
         let own = values.len() / (heads * positions.len()).max(1);
-        let mut wide = Vec::with_capacity(positions.len() * heads * keys);
+        wide.clear();
+        wide.reserve_exact(positions.len() * heads * keys);
         for (cells, row) in values.chunks_exact(own.max(1)).zip(0..) {
             let seen = positions.get(row / heads).map_or(own, |p| (p + 1).min(own));
             gather.add(&cells[..seen]);
@@ -159,7 +159,6 @@ impl<'a> Recorder<'a> {
             wide.extend_from_slice(cells);
             wide.resize(wide.len() + keys - own, future);
         }
-        wide
     }
 
     fn stop(&mut self, error: Error) -> Stop {
@@ -196,15 +195,20 @@ impl Observer for Recorder<'_> {
         }
         let stored = match site.stage.future() {
             Some(future) => {
-                let wide = self.widen(index, &kept, future);
-                self.store(index, Values::F32(&wide))
+                let mut wide = std::mem::take(&mut self.wide);
+                self.widen(index, &kept, future, &mut wide);
+                let stored = self.store(index, Values::F32(&wide));
+                self.wide = wide;
+                stored
             }
             None => {
                 self.tensors[index].gather.add(&kept);
                 self.store(index, Values::F32(&kept))
             }
         };
-        self.buffer = kept;
+        if !fault!("trace-forgets-its-memory") {
+            self.buffer = kept;
+        }
         stored
     }
 

@@ -5,6 +5,8 @@
 //! of exactly one bound test. nextest names the executable of a case (`tests::it`, `model`, `pv::bin/pv`) and the
 //! test in it; a report that names no executable cannot tell two tests of one path apart, and nothing of it counts.
 
+use super::portable::portable;
+use crate::run::record::{self, Build};
 use contract::binding::{Target, TestBinding};
 use contract::date::{moment, timestamp};
 use contract::evidence::{
@@ -440,7 +442,7 @@ fn statement(
         names.dedup();
         names
     };
-    Ok(Statement {
+    let mut statement = Statement {
         statement_type: STATEMENT_TYPE.to_owned(),
         subject: vec![Descriptor::new("source", "gitTree", basis.tree)],
         predicate_type: PREDICATE_TYPE.to_owned(),
@@ -467,22 +469,14 @@ fn statement(
                 pv: env!("CARGO_PKG_VERSION").to_owned(),
             },
         },
-    })
+    };
+    portable(&mut statement.predicate.pv_evidence);
+    Ok(statement)
 }
 
 /// What of the tree a report can be of. With which compiler and on which model files its tests ran it does not say,
 /// so a falsifier that counts one of these finds the record stale in it.
 fn axes(held: &Current) -> Option<Axes> {
     const UNREPORTED: &str = "unreported";
-    Some(Axes {
-        claim: held.claim.clone()?,
-        statement: held.statement.clone()?,
-        test: held.test.clone()?,
-        subjects: held.subjects.clone()?,
-        deps: held.deps.clone()?,
-        toolchain: UNREPORTED.to_owned(),
-        profile: UNREPORTED.to_owned(),
-        features: Vec::new(),
-        models: BTreeMap::new(),
-    })
+    record::axes(held, &Build { toolchain: UNREPORTED, profile: UNREPORTED, features: &[] }, BTreeMap::new())
 }

@@ -179,7 +179,8 @@ pub fn records(
                 let declared = fault.as_ref().is_none_or(|name| declared_faults(falsifier).contains(name));
                 let run = own.iter().filter(|entry| entry.fault == fault).map(|entry| (*entry).clone());
                 let folded = folded(falsifier, &hash, fault.as_ref(), run.collect());
-                let axes = record::axes(&job, &held, &manifest.toolchain, BTreeMap::new());
+                let axes =
+                    record::axes(&held, &record::Build::of(&job, &manifest.toolchain), BTreeMap::new());
                 if let (Some(axes), true) = (axes, declared) {
                     let used = used(falsifier, &binaries);
                     statements.push(record::statement(

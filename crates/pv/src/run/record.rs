@@ -3,6 +3,7 @@
 use super::fold::Folded;
 use super::job::Job;
 use super::machine::Machine;
+use crate::evidence::portable::portable;
 use crate::evidence::source::SourceTree;
 use contract::date::timestamp;
 use contract::evidence::{
@@ -24,24 +25,33 @@ pub(super) struct Frame<'a> {
     pub(super) source: Option<&'a SourceTree>,
 }
 
+/// How the tests of a record were built.
+pub(crate) struct Build<'a> {
+    pub(crate) toolchain: &'a str,
+    pub(crate) profile: &'a str,
+    pub(crate) features: &'a [String],
+}
+
 /// The content of the tree that the falsifier is about; an axis without a digest has no record.
-pub(super) fn axes(
-    job: &Job<'_>,
-    held: &Current,
-    toolchain: &str,
-    models: BTreeMap<String, String>,
-) -> Option<Axes> {
+pub(crate) fn axes(held: &Current, build: &Build<'_>, models: BTreeMap<String, String>) -> Option<Axes> {
     Some(Axes {
         claim: held.claim.clone()?,
         statement: held.statement.clone()?,
         test: held.test.clone()?,
         subjects: held.subjects.clone()?,
         deps: held.deps.clone()?,
-        toolchain: toolchain.to_owned(),
-        profile: job.profile.cargo_profile.clone(),
-        features: job.profile.features.clone(),
+        toolchain: build.toolchain.to_owned(),
+        profile: build.profile.to_owned(),
+        features: build.features.to_vec(),
         models,
     })
+}
+
+impl<'a> Build<'a> {
+    /// That of a job's profile by a compiler.
+    pub(super) fn of(job: &Job<'a>, toolchain: &'a str) -> Self {
+        Self { toolchain, profile: &job.profile.cargo_profile, features: &job.profile.features }
+    }
 }
 
 /// The statement of a job's result. `binaries` are the executables by name with their SHA-256, `configuration` is
@@ -61,7 +71,7 @@ pub(super) fn statement(
     let named = |keep: fn(&Outcome) -> bool| -> Vec<String> {
         tests.iter().filter(|(_, outcome)| keep(outcome)).map(|(name, _)| name.clone()).collect()
     };
-    Statement {
+    let mut statement = Statement {
         statement_type: STATEMENT_TYPE.to_owned(),
         subject: source.into_iter().chain(binaries).collect(),
         predicate_type: PREDICATE_TYPE.to_owned(),
@@ -91,7 +101,9 @@ pub(super) fn statement(
                 pv: env!("CARGO_PKG_VERSION").to_owned(),
             },
         },
-    }
+    };
+    portable(&mut statement.predicate.pv_evidence);
+    statement
 }
 
 /// The SHA-256 of a file of any size, 64 hexadecimal digits.

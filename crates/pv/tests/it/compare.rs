@@ -1,10 +1,8 @@
 //! `diff` and `graph`: what changed between states, and what builds on what.
 
-use crate::report::{json, pv, repository};
+use crate::report::{git, json, pv, repository};
 use serde_json::json;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 const GOOD: &str = "schema: 1
 metadata: {id: a-v1, version: 1.0.0, kind: kernel, title: t, description: d, references: [r]}
@@ -16,12 +14,6 @@ falsification_tests:
   claim: {metric: max_abs, bound: {at_most: 1.0e-6}, why: w, reference: {kind: analytic, name: n}}
   proposed: {reason: later}
 ";
-
-fn git(dir: &Path, args: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@t"];
-    let out = Command::new("git").arg("-C").arg(dir).args(identity).args(args).output().unwrap();
-    assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-}
 
 /// A repository with one commit of a contract, and another state of it in the work tree.
 pub(crate) fn changed(before: &str, after: &str) -> tempfile::TempDir {

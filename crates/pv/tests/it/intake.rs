@@ -1,6 +1,6 @@
 //! What may enter the committed store.
 
-use crate::report::{pv, repository};
+use crate::report::{committed, git, pv, repository};
 use contract::evidence::{Statement, sha256_hex};
 use contract::hash;
 use contract::id::FalsifierId;
@@ -19,7 +19,6 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 const CONTRACT: &str = r#"
@@ -213,12 +212,6 @@ fn a_signature_is_verified_once_per_content() {
     assert_eq!(signed_by(), None, "a file that changed is verified again");
 }
 
-fn git(dir: &Path, args: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
-    let out = Command::new("git").arg("-C").arg(dir).args(identity).args(args).output().expect("git runs");
-    assert!(out.status.success(), "{out:?}");
-}
-
 /// Every file of the committed store with its bytes.
 fn stored(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let walk = ignore::WalkBuilder::new(dir.join("evidence")).standard_filters(false).build();
@@ -256,9 +249,7 @@ fn a_status_stands_and_falls_with_its_record() {
     ];
     let dir = repository(&files);
     let dir = dir.path();
-    git(dir, &["init", "--quiet"]);
-    git(dir, &["add", "."]);
-    git(dir, &["commit", "--quiet", "-m", "all"]);
+    committed(dir);
     let contract: Contract = serde_yaml::from_str(PROGRAM).expect("a contract");
     let parsed = Settings::parse(settings).expect("settings");
     let mut content = Content::read(Path::new("cargo"), dir, &parsed).expect("the tree");

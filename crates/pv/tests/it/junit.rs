@@ -1,6 +1,6 @@
 //! JUnit reports as weak evidence: what is attributed, what it can and cannot do to a status, and what is no report.
 
-use crate::report::{pv, repository};
+use crate::report::{committed, pv, repository};
 use contract::evidence::{Cause, Host, Outcome};
 use contract::id::FalsifierId;
 use contract::schema::Contract;
@@ -13,7 +13,6 @@ use pv::status;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const CONTRACT: &str = r#"schema: 1
 metadata: {id: c-v1, version: 1.0.0, kind: kernel, title: C, description: D., references: [a]}
@@ -273,12 +272,6 @@ fn what_is_no_report_is_refused_with_the_reason() {
     assert!(matches!(junit::read(&vec![b' '; junit::LARGEST + 1]), Err(JunitError::Large(_))));
 }
 
-fn git(dir: &Path, args: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
-    let out = Command::new("git").arg("-C").arg(dir).args(identity).args(args).output().unwrap();
-    assert!(out.status.success(), "{out:?}");
-}
-
 /// The files below a folder.
 fn below(dir: &Path) -> Vec<PathBuf> {
     let walk = ignore::WalkBuilder::new(dir).standard_filters(false).build();
@@ -306,9 +299,7 @@ fn the_command_takes_in_a_report_of_the_commit_that_is_checked_out() {
         ("host.json", machine),
     ]);
     let dir = dir.path();
-    git(dir, &["init", "--quiet"]);
-    git(dir, &["add", "."]);
-    git(dir, &["commit", "--quiet", "-m", "all"]);
+    committed(dir);
     let import = |args: &[&str]| {
         let args: Vec<&str> = ["evidence", "import"].iter().chain(args).copied().collect();
         let out = pv(dir, &args);

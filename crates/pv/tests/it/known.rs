@@ -1,10 +1,9 @@
 //! A repository with many findings on its first day: only new ones fail, and those agreed on become fewer.
 
-use crate::report::{corpus, json, pv};
+use crate::report::{corpus, git, json, pv};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// The corpus as a repository of its own, committed.
 fn first_day() -> tempfile::TempDir {
@@ -21,12 +20,6 @@ fn first_day() -> tempfile::TempDir {
     git(dir.path(), &["init", "--quiet"]);
     commit(dir.path());
     dir
-}
-
-fn git(dir: &Path, args: &[&str]) {
-    let identity = ["-c", "user.name=n", "-c", "user.email=n@example.org"];
-    let out = Command::new("git").arg("-C").arg(dir).args(identity).args(args).output().unwrap();
-    assert!(out.status.success(), "{out:?}");
 }
 
 fn commit(dir: &Path) {

@@ -1,10 +1,8 @@
 //! `pv plan` and `pv can-merge`: what is asked for follows from committed evidence and from what a change touches.
 
 use crate::fixture::Fixture;
-use crate::report::{json, pv, repository};
+use crate::report::{committed, json, pv, repository};
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 #[test]
 fn a_plan_asks_for_each_host_once_and_divides_it() {
@@ -56,12 +54,6 @@ falsification_tests:
 const SETTINGS: &str =
     "pv = \"0.1\"\n[host.cpu]\nmatch = { arch = \"x86_64\" }\n[profile]\nlight = { host = \"cpu\" }\n";
 
-fn git(dir: &Path, args: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
-    let out = Command::new("git").arg("-C").arg(dir).args(identity).args(args).output().unwrap();
-    assert!(out.status.success(), "{out:?}");
-}
-
 #[test]
 fn a_merge_waits_for_the_evidence_of_what_the_change_touches() {
     let files = [
@@ -73,9 +65,7 @@ fn a_merge_waits_for_the_evidence_of_what_the_change_touches() {
     ];
     let dir = repository(&files);
     let dir = dir.path();
-    git(dir, &["init", "--quiet"]);
-    git(dir, &["add", "."]);
-    git(dir, &["commit", "--quiet", "-m", "all"]);
+    committed(dir);
     let missing = |args: &[&str]| -> Vec<String> {
         let args: Vec<&str> = ["can-merge", "--format", "json"].iter().chain(args).copied().collect();
         let said = json(dir, &args);

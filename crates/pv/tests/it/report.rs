@@ -26,6 +26,20 @@ pub(crate) fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
+/// Git in a folder, as a person without settings.
+pub(crate) fn git(dir: &Path, args: &[&str]) {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
+    let out = Command::new("git").arg("-C").arg(dir).args(identity).args(args).output().unwrap();
+    assert!(out.status.success(), "git {args:?}: {out:?}");
+}
+
+/// Makes a repository of a folder, with one commit of all that it holds.
+pub(crate) fn committed(dir: &Path) {
+    git(dir, &["init", "--quiet"]);
+    git(dir, &["add", "."]);
+    git(dir, &["commit", "--quiet", "-m", "all"]);
+}
+
 pub(crate) fn pv(cwd: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pv"));
     command.args(args).current_dir(cwd).env_remove("PV_ROOT").output().unwrap()
