@@ -5,9 +5,10 @@ use crate::load::{Loaded, load};
 use crate::schema::{Contract, Falsifier};
 use crate::source::Source;
 use crate::suggest::nearest;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{self, AtomicUsize};
 use std::sync::{Mutex, PoisonError};
 
 /// The folder that holds pv.toml, and the folder of contracts in it.
@@ -192,7 +193,7 @@ pub fn load_all(files: &[PathBuf], base: &Path) -> Vec<Loaded> {
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let index = next.fetch_add(1, atomic::Ordering::Relaxed);
                     let Some(file) = files.get(index) else { break };
                     let loaded = one(file);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((index, loaded));
@@ -245,8 +246,20 @@ pub fn list(dir: &Path, base: &Path) -> Listing {
             }
         }
     }
-    listing.files.sort();
+    listing.files.sort_by(|a, b| order(a, b));
     listing
+}
+
+/// The order of paths, part by part. It is that of [`Path`] for paths of one spelling, in a single pass over their
+/// bytes: a separator comes before every character of a name.
+#[must_use]
+pub fn order(a: &Path, b: &Path) -> Ordering {
+    let (a, b) = (a.as_os_str().as_encoded_bytes(), b.as_os_str().as_encoded_bytes());
+    let rank = |byte: u8| if std::path::is_separator(char::from(byte)) { 0 } else { byte };
+    match a.iter().zip(b).find(|(a, b)| a != b) {
+        Some((a, b)) => rank(*a).cmp(&rank(*b)),
+        None => a.len().cmp(&b.len()),
+    }
 }
 
 fn sort_in(entry: &std::fs::DirEntry, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) {

@@ -4,27 +4,27 @@
 
 use crate::diagnostic::{Diagnostic, Location, Position, Severity, Span};
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 /// The largest file that is read: 16 MiB.
 pub const MAX_BYTES: usize = 16 << 20;
 
-/// The text of one file and the name it is shown under.
-#[derive(Debug)]
+/// The text of one file and the name it is shown under. A clone shares both.
+#[derive(Debug, Clone)]
 pub struct Source {
-    path: PathBuf,
-    text: Box<str>,
+    path: Arc<Path>,
+    text: Arc<str>,
     /// Made when a position is first asked for.
     index: OnceLock<Index>,
 }
 
 /// What makes a position cheap, however long the lines are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Index {
     /// The offset at which each line starts.
     lines: Vec<u32>,
-    /// The number of characters that start before each multiple of [`STRIDE`] bytes.
+    /// The number of characters that start before each multiple of [`STRIDE`] bytes; empty when each byte is one.
     chars: Vec<u32>,
 }
 
@@ -36,8 +36,8 @@ const BOM: &str = "\u{feff}";
 impl Source {
     /// A text that is already decoded.
     #[must_use]
-    pub fn new(path: impl Into<PathBuf>, text: impl Into<Box<str>>) -> Self {
-        Self { path: path.into(), text: text.into(), index: OnceLock::new() }
+    pub fn new(path: impl AsRef<Path>, text: impl Into<Arc<str>>) -> Self {
+        Self { path: path.as_ref().into(), text: text.into(), index: OnceLock::new() }
     }
 
     /// Read `file`, which findings call `shown`.
@@ -91,8 +91,7 @@ impl Source {
                 return fail(text, "encoding", at, message, "save the file as UTF-8");
             }
         };
-        let control = |b: u8| (b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')) || b == 0x7f;
-        if let Some(at) = text.bytes().position(control) {
+        if let Some(at) = control(text.as_bytes()) {
             let message = format!("control character U+{:04X} at offset {at}", text.as_bytes()[at]);
             return fail(
                 text,
@@ -109,6 +108,12 @@ impl Source {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same, to keep.
+    #[must_use]
+    pub fn shared_path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
     }
 
     /// The whole text, a byte order mark included, so that offsets are those of the file.
@@ -134,8 +139,7 @@ impl Source {
     pub fn position(&self, offset: u32) -> Position {
         let index = self.index.get_or_init(|| Index::of(&self.text, self.start()));
         let line = index.lines.partition_point(|start| *start <= offset).max(1);
-        let chars = |offset: u32| index.chars_before(&self.text, offset as usize);
-        let column = chars(offset).saturating_sub(chars(index.lines[line - 1])) + 1;
+        let column = index.chars_between(&self.text, index.lines[line - 1] as usize, offset as usize) + 1;
         Position { line: u32::try_from(line).unwrap_or(u32::MAX), column }
     }
 
@@ -157,7 +161,7 @@ impl Source {
     #[must_use]
     pub fn location(&self, span: Span) -> Location {
         Location {
-            path: self.path.clone(),
+            path: Arc::clone(&self.path),
             span,
             start: self.position(span.start),
             end: self.position(span.end),
@@ -181,7 +185,7 @@ pub fn bytes(file: &Path) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::other("it is no regular file"));
     }
     let most = MAX_BYTES as u64 + 1;
-    let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(most)).unwrap_or_default() + 1);
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(most)).unwrap_or_default());
     std::fs::File::open(file)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -206,26 +210,49 @@ fn utf16(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Where the first control character stands that is no tab or line break.
+fn control(bytes: &[u8]) -> Option<usize> {
+    let control = |b: u8| (b < 0x20) & (b != b'\t') & (b != b'\n') & (b != b'\r') | (b == 0x7f);
+    // A whole block is asked at once, without a branch per byte.
+    let block = bytes.chunks(64).position(|block| block.iter().fold(false, |any, b| any | control(*b)))?;
+    let start = block * 64;
+    bytes[start..].iter().position(|b| control(*b)).map(|at| start + at)
+}
+
 impl Index {
     fn of(text: &str, start: usize) -> Self {
         let bytes = text.as_bytes();
         let fit = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         // Lines end with a line feed, a carriage return, or both, as in YAML.
-        let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {
-            b'\n' => true,
-            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-            _ => false,
-        });
-        let lines = std::iter::once(start).chain(ends.map(|(at, _)| at + 1)).map(fit).collect();
-        let chars = bytes
-            .chunks(STRIDE)
-            .scan(0, |total, chunk| Some(std::mem::replace(total, *total + fit(char_starts(chunk)))))
-            .collect();
+        let ends = memchr::memchr2_iter(b'\n', b'\r', bytes)
+            .filter(|at| bytes[*at] == b'\n' || bytes.get(at + 1) != Some(&b'\n'));
+        let lines = std::iter::once(start).chain(ends.map(|at| at + 1)).map(fit).collect();
+        let chars = if text.is_ascii() {
+            Vec::new()
+        } else {
+            bytes
+                .chunks(STRIDE)
+                .scan(0, |total, chunk| Some(std::mem::replace(total, *total + fit(char_starts(chunk)))))
+                .collect()
+        };
         Self { lines, chars }
     }
 
+    /// How many characters start between two offsets.
+    fn chars_between(&self, text: &str, from: usize, to: usize) -> u32 {
+        let (from, to) = (from.min(text.len()), to.min(text.len()));
+        let Some(bytes) = text.as_bytes().get(from..to) else { return 0 };
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        if self.chars.is_empty() {
+            count(bytes.len())
+        } else if bytes.len() <= STRIDE {
+            count(char_starts(bytes))
+        } else {
+            self.chars_before(text, to).saturating_sub(self.chars_before(text, from))
+        }
+    }
+
     fn chars_before(&self, text: &str, offset: usize) -> u32 {
-        let offset = offset.min(text.len());
         let block = (offset / STRIDE).min(self.chars.len().saturating_sub(1));
         let rest = text.as_bytes().get(block * STRIDE..offset).unwrap_or_default();
         let before = self.chars.get(block).copied().unwrap_or_default();
@@ -272,6 +299,19 @@ mod tests {
         let source = Source::new("x", "\u{feff}ab");
         assert_eq!(source.position(3), Position { line: 1, column: 1 });
         assert_eq!(source.position(4), Position { line: 1, column: 2 });
+    }
+
+    #[test]
+    fn control_characters_are_found_wherever_they_stand() {
+        let plain = "ab\tc\r\n ~\u{80}é".repeat(40).into_bytes();
+        assert_eq!(control(&plain), None);
+        for at in [0, 1, 63, 64, 65, 130, plain.len() - 1] {
+            for byte in [0, 8, 11, 0x1f, 0x7f] {
+                let mut bytes = plain.clone();
+                bytes[at] = byte;
+                assert_eq!(control(&bytes), Some(at), "{byte:#x}");
+            }
+        }
     }
 
     #[test]

@@ -92,10 +92,14 @@ impl Walk<'_, '_> {
     }
 
     fn map(&mut self, node: &Node, entries: &[Entry], map: &Map) {
-        // Asked once per field, not once per unknown key: a mapping may have very many of those.
-        let free: Vec<&Field> = map.fields.iter().filter(|field| node.get(field.name).is_none()).collect();
-        for Entry { key, value } in entries {
-            match map.field(&key.text) {
+        let rows: Vec<Option<usize>> = entries.iter().map(|entry| map.row(&entry.key.text)).collect();
+        // Collected once, not once per unknown key: a mapping may have very many of those.
+        let mut taken = vec![false; map.fields.len()];
+        rows.iter().flatten().for_each(|row| taken[*row] = true);
+        let free: Vec<&Field> =
+            map.fields.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(field, _)| field).collect();
+        for (Entry { key, value }, row) in entries.iter().zip(rows) {
+            match row.map(|row| &map.fields[row]) {
                 Some(field) => self.value(value, &field.shape, field.name),
                 None if key.text.starts_with("x-") => {}
                 None => self.unknown_key(key, map, &free),
@@ -269,7 +273,11 @@ impl Map {
     /// The field of a key.
     #[must_use]
     pub fn field(&self, key: &str) -> Option<&'static Field> {
-        self.fields.iter().find(|field| field.name == key)
+        self.fields.get(self.row(key)?)
+    }
+
+    fn row(&self, key: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == key)
     }
 }
 

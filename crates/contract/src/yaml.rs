@@ -435,9 +435,10 @@ impl<'f, 's> Builder<'f, 's> {
             Some(Content::List(items)) => items.push(node),
             Some(Content::Map { entries, pending, seen }) => match std::mem::replace(pending, Pending::Key) {
                 Pending::Key => {
-                    *pending = match key_text(&node, self.findings.source()) {
-                        Some(text) => Pending::Value(Key { span: node.span, text }),
-                        None => {
+                    let span = node.span;
+                    *pending = match key_text(node, self.findings.source()) {
+                        Ok(text) => Pending::Value(Key { span, text }),
+                        Err(node) => {
                             self.findings.error(
                                 "wrong-type",
                                 node.head(),
@@ -521,12 +522,12 @@ fn duplicate(entries: &[Entry], seen: &mut HashSet<Box<str>>, key: &Key) -> Opti
     entries.iter().find(|entry| entry.key.text == key.text).map(|entry| entry.key.span)
 }
 
-/// A key as text: a number or truth value counts as it is written.
-fn key_text(node: &Node, source: &Source) -> Option<Box<str>> {
-    match &node.data {
-        Data::Text(text) => Some(text.clone()),
-        Data::Bool(_) | Data::Int(_) | Data::Float(_) => Some(source.slice(node.span).into()),
-        Data::Null | Data::List(_) | Data::Map(_) => None,
+/// A key as text: a number or truth value counts as it is written. Anything else is handed back.
+fn key_text(node: Node, source: &Source) -> Result<Box<str>, Node> {
+    match node.data {
+        Data::Text(text) => Ok(text),
+        Data::Bool(_) | Data::Int(_) | Data::Float(_) => Ok(source.slice(node.span).into()),
+        Data::Null | Data::List(_) | Data::Map(_) => Err(node),
     }
 }
 

@@ -1,19 +1,28 @@
 //! What was found in a contract file, kept for as long as its bytes stay the same, so that an unchanged file is
 //! read and not parsed. Only what depends on one file alone is kept: settings, dates and other files play no part.
 //!
-//! A cache is one file: a line that names the form, the version of pv and the program itself, then one line per
-//! contract. Another program's cache is as good as none, and so is a line that cannot be read.
+//! A cache is one file: a line that names the form, the version of pv and the program itself, then one entry per
+//! contract. Another program's cache is as good as none, and so is an entry that cannot be read.
 
 use crate::binding::executable::Stamp;
+use crate::lint::{RULES, Rule, allow::Allow};
+use crate::report::Counts;
 use crate::workspace::Analysis;
-use rayon::prelude::*;
+use contract::diagnostic::{Diagnostic, Fix, Location, Position, Related, Severity, Span};
+use contract::hash::Digest;
+use contract::outline::Outline;
+use contract::source::Source;
+use contract::walk::Dialect;
+use fault::fault;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The version of the form.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// What is known of files by their bytes.
 #[derive(Debug, Default)]
@@ -21,63 +30,69 @@ pub struct Cache {
     /// Where it lies on the disk; nowhere for one that lives as long as its owner.
     place: Option<PathBuf>,
     /// What was read from the disk.
-    text: String,
-    known: HashMap<String, Known>,
+    bytes: Vec<u8>,
+    known: HashMap<Box<str>, Known>,
     changed: bool,
 }
 
 #[derive(Debug)]
 struct Known {
-    digest: String,
-    json: Json,
+    digest: Digest,
+    kept: Kept,
 }
 
-/// An analysis as JSON, made again when it is asked for: most commands need few of them at once.
+/// An encoded analysis; decoded only when its file is asked for.
 #[derive(Debug)]
-enum Json {
+enum Kept {
+    /// A range of what was read from the disk.
     Stored(Range<usize>),
-    Fresh(String),
+    Fresh(Vec<u8>),
+}
+
+/// What is to be kept of a file that was analysed.
+#[derive(Debug)]
+pub struct Fresh {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    encoded: Vec<u8>,
 }
 
 impl Cache {
     /// The cache at a place, empty when there is none that this program wrote.
     #[must_use]
     pub fn load(place: Option<PathBuf>) -> Self {
-        let text = place.as_ref().and_then(|place| std::fs::read_to_string(place).ok()).unwrap_or_default();
-        let mut cache = Self { place, text, ..Self::default() };
-        let Some(body) = cache.text.strip_prefix(&head()) else { return cache };
-        let mut at = cache.text.len() - body.len();
-        for line in body.split_inclusive('\n') {
-            let mut cells = line.splitn(3, '\t');
-            if let (Some(digest), Some(path), Some(json)) = (cells.next(), cells.next(), cells.next()) {
-                let end = at + line.len();
-                let stored = Json::Stored(end - json.len()..end);
-                cache.known.insert(path.to_owned(), Known { digest: digest.to_owned(), json: stored });
-            }
-            at += line.len();
+        let bytes = place.as_ref().and_then(|place| std::fs::read(place).ok()).unwrap_or_default();
+        let mut cache = Self { place, bytes, ..Self::default() };
+        let head = head();
+        if !cache.bytes.starts_with(head.as_bytes()) {
+            return cache;
+        }
+        let mut at = head.len();
+        while let Some((path, known, next)) = entry(&cache.bytes, at) {
+            cache.known.insert(path.into(), known);
+            at = next;
         }
         cache
     }
 
     /// What is known of a file that holds bytes of this digest.
     #[must_use]
-    pub fn get(&self, path: &Path, digest: &str) -> Option<Analysis> {
-        let known = self.known.get(path.to_str()?).filter(|known| known.digest == digest)?;
-        serde_json::from_str(self.json(known)).ok()
+    pub fn get(&self, path: &Path, digest: &Digest) -> Option<&[u8]> {
+        let known = self.known.get(path.to_str()?)?;
+        if known.digest != *digest && !fault!("cache-ignores-content") {
+            return None;
+        }
+        Some(self.encoded(known))
     }
 
-    /// Keep what was found in files, by path and digest.
-    pub fn extend<'a>(&mut self, found: Vec<(&'a Path, String, &'a Analysis)>) {
-        let fresh: Vec<(String, Known)> = found
-            .into_par_iter()
-            .filter_map(|(path, digest, analysis)| {
-                let path = path.to_str().filter(|path| !path.contains(['\t', '\n']))?;
-                let json = Json::Fresh(serde_json::to_string(analysis).ok()?);
-                Some((path.to_owned(), Known { digest, json }))
-            })
-            .collect();
-        self.changed |= !fresh.is_empty();
-        self.known.extend(fresh);
+    /// Keep what was found in files.
+    pub fn extend<'a>(&mut self, found: impl IntoIterator<Item = (&'a Path, Fresh)>) {
+        for (path, Fresh { digest, encoded }) in found {
+            if let Some(path) = path.to_str() {
+                self.known.insert(path.into(), Known { digest, kept: Kept::Fresh(encoded) });
+                self.changed = true;
+            }
+        }
     }
 
     /// Write to the disk what is not there yet. `exists` says of a path whether there still is such a file.
@@ -92,27 +107,46 @@ impl Cache {
         if !ignore.exists() {
             std::fs::write(&ignore, "*\n")?;
         }
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        let mut out = io::BufWriter::new(&mut file);
-        out.write_all(head().as_bytes())?;
-        let mut known: Vec<(&String, &Known)> = self.known.iter().filter(|(path, _)| exists(path)).collect();
-        known.sort_by_key(|(path, _)| *path);
+        let mut all = head().into_bytes();
+        let mut known: Vec<_> = self.known.iter().filter(|(path, _)| exists(path)).collect();
+        known.sort_unstable_by_key(|(path, _)| *path);
         for (path, known) in known {
-            writeln!(out, "{}\t{path}\t{}", known.digest, self.json(known).trim_end())?;
+            let encoded = self.encoded(known);
+            let (Ok(name), Ok(size)) = (u32::try_from(path.len()), u32::try_from(encoded.len())) else {
+                continue;
+            };
+            all.extend_from_slice(&name.to_le_bytes());
+            all.extend_from_slice(&size.to_le_bytes());
+            all.extend_from_slice(known.digest.bytes());
+            all.extend_from_slice(path.as_bytes());
+            all.extend_from_slice(encoded);
         }
-        out.flush()?;
-        drop(out);
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&all)?;
         file.persist(&place)?;
         self.changed = false;
         Ok(())
     }
 
-    fn json<'c>(&'c self, known: &'c Known) -> &'c str {
-        match &known.json {
-            Json::Stored(range) => &self.text[range.clone()],
-            Json::Fresh(json) => json,
+    fn encoded<'c>(&'c self, known: &'c Known) -> &'c [u8] {
+        match &known.kept {
+            Kept::Stored(range) => &self.bytes[range.clone()],
+            Kept::Fresh(encoded) => encoded,
         }
     }
+}
+
+/// The entry that starts at an offset, and where the next one does: two lengths, a digest, a path, an analysis.
+fn entry(bytes: &[u8], at: usize) -> Option<(&str, Known, usize)> {
+    let rest = bytes.get(at..)?;
+    let (name, rest) = rest.split_first_chunk::<4>()?;
+    let (size, rest) = rest.split_first_chunk::<4>()?;
+    let (digest, rest) = rest.split_first_chunk::<32>()?;
+    let (path, rest) = rest.split_at_checked(u32::from_le_bytes(*name) as usize)?;
+    let (encoded, rest) = rest.split_at_checked(u32::from_le_bytes(*size) as usize)?;
+    let end = bytes.len() - rest.len();
+    let kept = Kept::Stored(end - encoded.len()..end);
+    Some((std::str::from_utf8(path).ok()?, Known { digest: Digest::from(*digest), kept }, end))
 }
 
 /// The first line: a cache of another form, another version, or another build of the same version does not count.
@@ -120,4 +154,113 @@ fn head() -> String {
     let program = std::env::current_exe().and_then(|path| Stamp::of(&path)).ok();
     let Stamp { size, modified } = program.unwrap_or(Stamp { size: 0, modified: 0 });
     format!("pv {FORM} {} {size} {modified}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// An analysis without what its file says anyway: paths are left out, rules are rows of the table.
+#[derive(Serialize, Deserialize)]
+struct Form<'a> {
+    dialect: Dialect,
+    outline: Option<Cow<'a, Outline>>,
+    #[serde(borrow)]
+    findings: Vec<Finding<'a>>,
+    allows: Cow<'a, [Allow]>,
+    counts: Cow<'a, Counts>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Finding<'a> {
+    rule: usize,
+    severity: Severity,
+    place: Place,
+    message: &'a str,
+    label: Option<&'a str>,
+    help: Option<&'a str>,
+    #[serde(borrow)]
+    related: Vec<(Place, &'a str)>,
+    fix: Option<Cow<'a, Fix>>,
+}
+
+/// A location in the file itself.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    span: Span,
+    start: Position,
+    end: Position,
+}
+
+impl Place {
+    /// A location without its path; none when it lies in another file.
+    fn of(location: &Location, source: &Source) -> Option<Self> {
+        let Location { path, span, start, end } = location;
+        (**path == *source.path()).then_some(Self { span: *span, start: *start, end: *end })
+    }
+
+    fn location(&self, source: &Source) -> Location {
+        Location { path: source.shared_path(), span: self.span, start: self.start, end: self.end }
+    }
+}
+
+/// Encode what was found in a file. None when it says something that cannot be kept.
+#[must_use]
+pub fn encode(source: &Source, digest: Digest, analysis: &Analysis) -> Option<Fresh> {
+    let form = Form {
+        dialect: analysis.dialect,
+        outline: analysis.outline.as_ref().map(Cow::Borrowed),
+        findings: analysis
+            .findings
+            .iter()
+            .map(|found| encode_finding(source, found))
+            .collect::<Option<_>>()?,
+        allows: Cow::Borrowed(&analysis.allows),
+        counts: Cow::Borrowed(&analysis.counts),
+    };
+    Some(Fresh { digest, encoded: postcard::to_stdvec(&form).ok()? })
+}
+
+fn encode_finding<'a>(source: &Source, finding: &'a Diagnostic) -> Option<Finding<'a>> {
+    let related = |related: &'a Related| Some((Place::of(&related.location, source)?, &*related.message));
+    Some(Finding {
+        rule: Rule::row(&finding.rule)?,
+        severity: finding.severity,
+        place: Place::of(&finding.location, source)?,
+        message: &finding.message,
+        label: finding.label.as_deref(),
+        help: finding.help.as_deref(),
+        related: finding.related.iter().map(related).collect::<Option<_>>()?,
+        fix: finding.fix.as_ref().map(Cow::Borrowed),
+    })
+}
+
+/// What [`encode`] encoded of the same file; none when it cannot be read.
+#[must_use]
+pub fn decode(encoded: &[u8], source: &Source) -> Option<Analysis> {
+    let (form, rest) = postcard::take_from_bytes::<Form<'_>>(encoded).ok()?;
+    let findings = form.findings.iter().map(|finding| {
+        let related = finding.related.iter().map(|(place, message)| Related {
+            location: place.location(source),
+            message: (*message).to_owned(),
+        });
+        Some(Diagnostic {
+            rule: Cow::Borrowed(RULES.get(finding.rule)?.id),
+            severity: finding.severity,
+            location: finding.place.location(source),
+            message: finding.message.to_owned(),
+            label: finding.label.map(str::to_owned),
+            help: finding.help.map(str::to_owned),
+            related: related.collect(),
+            fix: finding.fix.clone().map(Cow::into_owned),
+        })
+    });
+    rest.is_empty().then_some(())?;
+    Some(Analysis {
+        dialect: form.dialect,
+        findings: if fault!("cache-forgets-findings") {
+            Vec::new()
+        } else {
+            findings.collect::<Option<_>>()?
+        },
+        outline: form.outline.map(Cow::into_owned),
+        allows: form.allows.into_owned(),
+        counts: form.counts.into_owned(),
+    })
 }

@@ -1,6 +1,6 @@
 //! Circles in directed graphs.
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef as _;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -35,7 +35,8 @@ pub fn circles<L: Copy>(nodes: usize, edges: impl IntoIterator<Item = Edge<L>>) 
         graph.add_edge(NodeIndex::new(from), NodeIndex::new(to), label);
     }
     let mut found: Vec<Circle<L>> =
-        tarjan_scc(&graph).iter().filter_map(|component| shortest(&graph, component)).collect();
+        // Without recursion: a chain may be longer than a stack.
+        kosaraju_scc(&graph).iter().filter_map(|component| shortest(&graph, component)).collect();
     found.sort_by(|a, b| a.nodes.cmp(&b.nodes));
     found
 }

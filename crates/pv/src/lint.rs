@@ -9,7 +9,7 @@ pub mod levels;
 mod rules;
 
 use crate::binding::{Bindings, Resolution};
-use crate::workspace::{File, Workspace};
+use crate::workspace::{File, Workspace, by_place};
 use contract::Loaded;
 use contract::diagnostic::{Diagnostic, Severity, Span};
 use contract::id::FalsifierId;
@@ -18,9 +18,11 @@ use contract::source::Source;
 use contract::walk::Dialect;
 use contract::yaml::Node;
 use levels::Levels;
+use rayon::prelude::*;
 pub use rules::RULES;
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::sync::LazyLock;
 
 /// One rule.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub enum Check {
     Reading,
     /// One readable file, alone. Depends on nothing else, so its findings are cached with the file.
     File(fn(&Loaded, &mut Sink<'_>)),
+    /// One file in the light of all others.
+    Beside(fn(&Workspace, &File, &mut Sink<'_>)),
     /// All files, the sources and pv.toml.
     Workspace(fn(&Workspace, &mut Sink<'_>)),
     /// The compiled tests too.
@@ -52,11 +56,21 @@ pub enum Check {
     Baseline,
 }
 
+/// The rows of the table by their names.
+static ROWS: LazyLock<HashMap<&'static str, usize>> =
+    LazyLock::new(|| RULES.iter().enumerate().map(|(row, rule)| (rule.id, row)).collect());
+
 impl Rule {
     /// The rule of that name.
     #[must_use]
     pub fn named(id: &str) -> Option<&'static Self> {
-        RULES.iter().find(|rule| rule.id == id)
+        RULES.get(Self::row(id)?)
+    }
+
+    /// The row of the table that the rule of a name is.
+    #[must_use]
+    pub fn row(id: &str) -> Option<usize> {
+        ROWS.get(id).copied()
     }
 
     /// What it finds, in a sentence.
@@ -135,23 +149,47 @@ pub fn run(
     levels: Levels<'_>,
     comments: Comments,
 ) -> Vec<Diagnostic> {
+    workspace.load_bound();
+    let (of_all, beside) = rayon::join(
+        || check_workspace(workspace, bindings),
+        || workspace.files.par_iter().map(|file| check_beside(workspace, file)).collect::<Vec<_>>(),
+    );
     // Names of files are compared as bytes: as paths, part by part, it would take most of the time.
-    let mut found: BTreeMap<OsString, Vec<Diagnostic>> = BTreeMap::new();
-    for finding in check_workspace(workspace, bindings) {
-        found.entry(finding.location.path.as_os_str().to_owned()).or_default().push(finding);
+    let mut rows: HashMap<&OsStr, usize> = HashMap::with_capacity(workspace.files.len());
+    for (row, file) in workspace.files.iter().enumerate() {
+        rows.entry(file.source.path().as_os_str()).or_insert(row);
     }
-    let mut findings: Vec<Diagnostic> = Vec::new();
-    for file in &workspace.files {
-        let mut of_file = file.analysis.findings.clone();
-        of_file.extend(found.remove(file.source.path().as_os_str()).into_iter().flatten());
-        if comments == Comments::Heeded {
-            allow::apply(&file.source, &file.analysis.allows, &mut of_file);
+    let mut found = beside;
+    let mut elsewhere = Vec::new();
+    for finding in of_all {
+        match rows.get(finding.location.path.as_os_str()) {
+            Some(row) => found[*row].push(finding),
+            None => elsewhere.extend(levels.apply(finding, Dialect::Schema1)),
         }
-        let dialect = file.analysis.dialect;
-        findings.extend(of_file.into_iter().filter_map(|finding| levels.apply(finding, dialect)));
     }
-    let others = found.into_values().flatten();
-    findings.extend(others.filter_map(|finding| levels.apply(finding, Dialect::Schema1)));
+    let of_file = |(file, found): (&File, Vec<Diagnostic>)| {
+        let mut findings = file.analysis.findings.clone();
+        findings.extend(found);
+        if comments == Comments::Heeded {
+            allow::apply(&file.source, &file.analysis.allows, &mut findings);
+        }
+        let levelled = findings.into_iter().filter_map(|found| levels.apply(found, file.analysis.dialect));
+        let mut findings: Vec<Diagnostic> = levelled.collect();
+        findings.sort_by(by_place);
+        findings
+    };
+    let findings: Vec<Vec<Diagnostic>> = workspace.files.par_iter().zip(found).map(of_file).collect();
+    findings.into_iter().flatten().chain(elsewhere).collect()
+}
+
+/// Run the rules that look at one file in the light of all others.
+fn check_beside(workspace: &Workspace, file: &File) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (rule, check) in checks() {
+        if let Check::Beside(check) = check {
+            check(workspace, file, &mut Sink { rule, findings: &mut findings });
+        }
+    }
     findings
 }
 
@@ -166,7 +204,6 @@ pub enum Comments {
 
 /// Run the rules that look at everything; those about compiled tests only when there are any.
 fn check_workspace(workspace: &Workspace, bindings: Option<&Bindings>) -> Vec<Diagnostic> {
-    workspace.load_typed();
     let mut findings = Vec::new();
     for (rule, check) in checks() {
         let mut sink = Sink { rule, findings: &mut findings };
@@ -188,27 +225,34 @@ fn falsifiers(loaded: &Loaded) -> impl Iterator<Item = (String, &Falsifier)> {
 /// A declared binding, where it is written, and what it resolves to.
 struct Resolved<'a> {
     file: &'a File,
-    span: Span,
+    /// Which falsifier of the file, and which of its bindings.
+    at: (usize, usize),
     id: &'a FalsifierId,
     resolution: &'a Resolution,
 }
 
+impl Resolved<'_> {
+    /// Where it is written.
+    fn span(&self) -> Span {
+        let (index, nth) = self.at;
+        let one = format!("/falsification_tests/{index}/test");
+        let several = format!("{one}/{nth}");
+        let written = [format!("{several}/path"), several, format!("{one}/path"), one];
+        let tree = self.file.tree();
+        let node = tree.and_then(|tree| written.iter().find_map(|pointer| tree.at(pointer)));
+        node.map_or(self.file.start(), Node::head)
+    }
+}
+
 /// Every declared binding of the workspace that was resolved.
 fn resolutions<'a>(workspace: &'a Workspace, bindings: &'a Bindings) -> impl Iterator<Item = Resolved<'a>> {
-    workspace.contracts().flat_map(move |(file, contract)| {
+    workspace.bound().flat_map(move |(file, contract)| {
         contract.falsification_tests.iter().enumerate().flat_map(move |(index, falsifier)| {
             let id = &falsifier.id;
             let found = bindings.falsifiers.get(id).map(Vec::as_slice).unwrap_or_default();
             // An id that two contracts define has the bindings of both.
             let own = found.iter().filter(|resolution| resolution.contract == contract.metadata.id);
-            own.enumerate().map(move |(nth, resolution)| {
-                let one = format!("/falsification_tests/{index}/test");
-                let several = format!("{one}/{nth}");
-                let tree = file.loaded().and_then(|loaded| loaded.tree.as_ref());
-                let written = [format!("{several}/path"), several, format!("{one}/path"), one];
-                let node = tree.and_then(|tree| written.iter().find_map(|pointer| tree.at(pointer)));
-                Resolved { file, span: node.map_or(file.start(), Node::head), id, resolution }
-            })
+            own.enumerate().map(move |(nth, resolution)| Resolved { file, at: (index, nth), id, resolution })
         })
     })
 }

@@ -13,6 +13,7 @@ use contract::hash::Digest;
 use contract::source::Source;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -95,8 +96,8 @@ pub struct Report<'a> {
     pub counts: Counts,
     /// What else a reader must know to judge the outcome: `binding: unresolved`.
     pub notes: Vec<String>,
-    /// The texts that findings point into.
-    pub sources: HashMap<&'a Path, &'a Source>,
+    /// The texts that findings point into. Paths are compared as bytes, not part by part.
+    pub sources: HashMap<&'a OsStr, &'a Source>,
     /// Texts that findings point into beside those.
     pub others: HashMap<PathBuf, Source>,
     /// Whether the output is coloured.
@@ -126,8 +127,10 @@ impl Report<'_> {
         out.flush()
     }
 
-    fn source(&self, path: &Path) -> Option<&Source> {
-        self.sources.get(path).copied().or_else(|| self.others.get(path))
+    /// The text of a file that findings point into.
+    #[must_use]
+    pub fn source(&self, path: &Path) -> Option<&Source> {
+        self.sources.get(path.as_os_str()).copied().or_else(|| self.others.get(path))
     }
 
     /// One stable name per finding: the same as long as rule, file, marked text and message are, wherever the

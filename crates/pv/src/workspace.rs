@@ -3,7 +3,7 @@
 //! Every file is read and judged alone, in parallel; what is kept of it is small. The typed contract is made
 //! again for the few who ask for it.
 
-use crate::cache::Cache;
+use crate::cache::{self, Cache, Fresh};
 use crate::context::{Context, Repository};
 use crate::error::Error;
 use crate::faults::{self, Site};
@@ -11,20 +11,21 @@ use crate::lint::{self, allow::Allow};
 use crate::report::{Counts, Report};
 use contract::Loaded;
 use contract::date::Date;
-use contract::diagnostic::{Diagnostic, Span};
-use contract::evidence::sha256_hex;
+use contract::diagnostic::{Diagnostic, Location, Span};
+use contract::hash::Digest;
 use contract::load;
 use contract::outline::{Item, Outline};
 use contract::root::{self, Listing, Root};
 use contract::schema::Contract;
 use contract::source::{self, Source};
 use contract::walk::Dialect;
-use contract::yaml::{Data, Node};
+use contract::yaml::{Data, Node, Tree};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The files of a check and what they define.
 #[derive(Debug)]
@@ -39,9 +40,11 @@ pub struct Workspace {
     unlisted: Vec<Diagnostic>,
     tree: OnceLock<Vec<String>>,
     faults: OnceLock<BTreeMap<String, Site>>,
-    /// Where contracts and falsifiers are defined, by scope and name.
-    index: HashMap<(usize, Item, Box<str>), Vec<Definition>>,
+    index: OnceLock<Index>,
 }
+
+/// Where contracts and falsifiers are defined, by scope and kind, then by name.
+type Index = HashMap<(usize, Item), HashMap<Box<str>, Vec<Definition>>>;
 
 /// A contract file.
 #[derive(Debug)]
@@ -58,11 +61,13 @@ pub struct File {
     pub rooted: bool,
     /// Whether it was asked for, rather than read for what it defines.
     pub named: bool,
-    loaded: OnceLock<Loaded>,
+    /// Made again from the text for those who ask: most never do, and both are large.
+    typed: OnceLock<Option<Contract>>,
+    parsed: OnceLock<Option<Tree>>,
 }
 
 /// What one file says, seen alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Analysis {
     /// The language of the file.
     pub dialect: Dialect,
@@ -94,8 +99,10 @@ impl Workspace {
         let mut cache = Cache::load(context.cache());
         let workspace = Self::of(context, context.repository()?, paths, &mut cache, &Open::default())?;
         let base = workspace.repository.root.as_ref().map_or(context.cwd(), Root::dir);
+        let read: HashSet<&OsStr> =
+            workspace.files.iter().map(|file| file.source.path().as_os_str()).collect();
         // A tree that cannot be written to is judged all the same, only not as fast the next time.
-        let _ = cache.store(|path| base.join(path).exists());
+        let _ = cache.store(|path| read.contains(OsStr::new(path)) || base.join(path).exists());
         Ok(workspace)
     }
 
@@ -120,58 +127,75 @@ impl Workspace {
             let inside = open.keys().filter(yaml).filter(|path| path.starts_with(root.contracts()));
             scope.files.extend(inside.map(|path| (path.clone(), true)));
         }
-        let files: Vec<(usize, &PathBuf, bool)> = scopes
-            .iter()
+        let files: Vec<(usize, PathBuf, bool)> = scopes
+            .into_iter()
             .enumerate()
-            .flat_map(|(index, scope)| scope.files.iter().map(move |(path, named)| (index, path, *named)))
+            .flat_map(|(index, scope)| {
+                scope.sorted().into_iter().map(move |(path, named)| (index, path, named))
+            })
             .collect();
         let base = root.map_or(context.cwd(), Root::dir);
-        let files: Vec<(File, Option<String>)> = files
+        let (files, fresh): (Vec<File>, Vec<Option<Fresh>>) = files
             .into_par_iter()
             .map(|(scope, path, named)| {
                 let rooted = root.is_some_and(|root| path.starts_with(root.contracts()));
                 let Read { source, analysis, fresh } =
-                    read(path, path.strip_prefix(base).unwrap_or(path), cache, open);
-                let loaded = OnceLock::new();
-                (File { path: path.clone(), source, analysis, scope, rooted, named, loaded }, fresh)
+                    read(&path, path.strip_prefix(base).unwrap_or(&path), cache, open);
+                let (typed, parsed) = (OnceLock::new(), OnceLock::new());
+                (File { path, source, analysis, scope, rooted, named, typed, parsed }, fresh)
             })
-            .collect();
-        let fresh = files
-            .iter()
-            .filter_map(|(file, fresh)| Some((file.source.path(), fresh.clone()?, &file.analysis)));
-        cache.extend(fresh.collect());
-        let files: Vec<File> = files.into_iter().map(|(file, _)| file).collect();
-        let mut index: HashMap<(usize, Item, Box<str>), Vec<Definition>> = HashMap::new();
-        for (at, file) in files.iter().enumerate() {
-            for (item, name, span) in file.shared_names() {
-                index.entry((file.scope, item, name.into())).or_default().push(Definition { file: at, span });
-            }
-        }
-        let (tree, faults) = (OnceLock::new(), OnceLock::new());
+            .unzip();
+        let fresh = files.iter().zip(fresh).filter_map(|(file, fresh)| Some((file.source.path(), fresh?)));
+        cache.extend(fresh);
+        let (tree, faults, index) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Ok(Self { repository, files, today: context.today(), unlisted, tree, faults, index })
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let mut index = Index::new();
+            for (at, file) in self.files.iter().enumerate() {
+                for (item, name, span) in file.shared_names() {
+                    let names = index.entry((file.scope, item));
+                    let names = names.or_insert_with(|| HashMap::with_capacity(self.files.len()));
+                    let site = Definition { file: at, span };
+                    match names.get_mut(name) {
+                        Some(sites) => sites.push(site),
+                        None => drop(names.insert(name.into(), vec![site])),
+                    }
+                }
+            }
+            index
+        })
     }
 
     /// Where a contract, alias or falsifier is defined, seen from a file.
     #[must_use]
     pub fn sites(&self, from: &File, item: Item, name: &str) -> &[Definition] {
-        self.index.get(&(from.scope, item, name.into())).map_or(&[], Vec::as_slice)
+        let names = self.index().get(&(from.scope, item));
+        names.and_then(|names| names.get(name)).map_or(&[], Vec::as_slice)
     }
 
     /// Every name of a kind that is shared between the files of a scope.
     pub fn names<'w>(&'w self, from: &'w File, item: Item) -> impl Iterator<Item = &'w str> {
-        let of_scope =
-            move |(scope, kind, _): &&(usize, Item, Box<str>)| *scope == from.scope && *kind == item;
-        self.index.keys().filter(of_scope).map(|(_, _, name)| &**name)
+        let names = self.index().get(&(from.scope, item));
+        names.into_iter().flat_map(|names| names.keys().map(|name| &**name))
     }
 
     /// The typed contracts of schema 1, of files without structural errors.
     pub fn contracts(&self) -> impl Iterator<Item = (&File, &Contract)> {
-        self.files.iter().filter_map(|file| Some((file, file.loaded()?.contract.as_ref()?)))
+        self.files.iter().filter_map(|file| Some((file, file.contract()?)))
     }
 
-    /// Make the typed contracts, in parallel, for rules that look at them one after the other.
-    pub fn load_typed(&self) {
-        self.files.par_iter().for_each(|file| _ = file.loaded());
+    /// Those of them that have more than proposals. The others say nothing about tests, commands and reviews, and
+    /// need not be read again.
+    pub fn bound(&self) -> impl Iterator<Item = (&File, &Contract)> {
+        self.files.iter().filter(|file| file.is_bound()).filter_map(|file| Some((file, file.contract()?)))
+    }
+
+    /// Make the typed contracts of [`Workspace::bound`], in parallel, for rules that look at them one after the other.
+    pub fn load_bound(&self) {
+        self.files.par_iter().filter(|file| file.is_bound()).for_each(|file| _ = file.contract());
     }
 
     /// The files of the repository that git does not ignore, relative to the root; none without a root.
@@ -211,31 +235,40 @@ impl Workspace {
     /// A report of findings about the named files, with what else was found while reading them.
     #[must_use]
     pub fn report(&self, findings: Vec<Diagnostic>, color: bool) -> Report<'_> {
-        let sources: HashMap<&Path, &Source> =
-            self.files.iter().map(|file| (file.source.path(), &file.source)).collect();
-        let named: HashMap<&Path, bool> =
-            self.files.iter().map(|file| (file.source.path(), file.named)).collect();
+        let sources = self.files.iter().map(|file| (file.source.path().as_os_str(), &file.source)).collect();
         let mut counts = Counts::default();
         for file in self.files.iter().filter(|file| file.named) {
             counts += &file.analysis.counts;
         }
-        let mut findings: Vec<Diagnostic> = findings
-            .into_iter()
-            .chain(self.unlisted.iter().cloned())
-            .filter(|finding| named.get(&*finding.location.path).copied().unwrap_or(true))
-            .collect();
-        findings
-            .par_sort_by(|a, b| (&a.location, &a.rule, &a.message).cmp(&(&b.location, &b.rule, &b.message)));
+        let unnamed = self.files.iter().filter(|file| !file.named);
+        let unnamed: HashSet<&OsStr> = unnamed.map(|file| file.source.path().as_os_str()).collect();
+        let mut findings = findings;
+        findings.extend(self.unlisted.iter().cloned());
+        if !unnamed.is_empty() {
+            findings.retain(|finding| !unnamed.contains(finding.location.path.as_os_str()));
+        }
+        findings.par_sort_by(by_place);
         findings.dedup();
-        let unread: BTreeSet<&Path> = findings
-            .iter()
-            .map(|finding| &*finding.location.path)
-            .filter(|path| !sources.contains_key(path))
-            .collect();
-        let others =
-            unread.into_iter().filter_map(|path| Some((path.to_owned(), self.source(path)?))).collect();
-        Report { findings, counts, notes: Vec::new(), sources, others, color }
+        let mut report =
+            Report { findings, counts, notes: Vec::new(), sources, others: HashMap::new(), color };
+        let files = report.findings.chunk_by(|a, b| a.location.path == b.location.path);
+        let paths = files.filter_map(|of_file| Some(&*of_file.first()?.location.path));
+        let unread = paths.filter(|path| report.source(path).is_none());
+        report.others = unread.filter_map(|path| Some((path.to_owned(), self.source(path)?))).collect();
+        report
     }
+}
+
+/// The order of a report: by place, then by rule and message.
+#[must_use]
+pub fn by_place(a: &Diagnostic, b: &Diagnostic) -> Ordering {
+    let key = |finding: &Diagnostic| {
+        let Location { span, start, end, .. } = finding.location;
+        (span, start, end)
+    };
+    let (left, right) = (&a.location.path, &b.location.path);
+    let path = if Arc::ptr_eq(left, right) { Ordering::Equal } else { root::order(left, right) };
+    path.then_with(|| key(a).cmp(&key(b))).then_with(|| (&a.rule, &a.message).cmp(&(&b.rule, &b.message)))
 }
 
 /// The files below a root that git does not ignore, hidden ones included, relative to it and sorted.
@@ -266,13 +299,26 @@ pub fn rust_sources(tree: &[String]) -> impl Iterator<Item = &String> {
 }
 
 impl File {
-    /// The file read in full: tree and typed contract. Missing when it is no file of schema 1.
+    /// The typed contract. Missing when it is no file of schema 1, or one with structural errors.
     #[must_use]
-    pub fn loaded(&self) -> Option<&Loaded> {
-        let typed = self.analysis.dialect == Dialect::Schema1 && self.analysis.outline.is_some();
-        typed.then(|| {
-            self.loaded.get_or_init(|| load::read(Source::new(self.source.path(), self.source.text())))
-        })
+    pub fn contract(&self) -> Option<&Contract> {
+        self.typed.get_or_init(|| self.read_again()?.contract).as_ref()
+    }
+
+    /// Whether a falsifier of it is more than a proposal.
+    fn is_bound(&self) -> bool {
+        self.analysis.counts.falsifiers > self.analysis.counts.proposed
+    }
+
+    /// The values with their places. Missing when it is no file of schema 1.
+    #[must_use]
+    pub fn tree(&self) -> Option<&Tree> {
+        self.parsed.get_or_init(|| self.read_again()?.tree).as_ref()
+    }
+
+    fn read_again(&self) -> Option<Loaded> {
+        let is_typed = self.analysis.dialect == Dialect::Schema1 && self.analysis.outline.is_some();
+        is_typed.then(|| load::read(self.source.clone()))
     }
 
     /// The stem of its name, which is the contract's id.
@@ -298,8 +344,7 @@ impl File {
     /// Where to point for the value at a JSON pointer; the start of the file when there is none.
     #[must_use]
     pub fn span(&self, pointer: &str) -> Span {
-        let tree = self.loaded().and_then(|loaded| loaded.tree.as_ref());
-        tree.and_then(|tree| tree.at(pointer)).map_or(self.start(), Node::head)
+        self.tree().and_then(|tree| tree.at(pointer)).map_or(self.start(), Node::head)
     }
 
     /// The names that other files may refer to.
@@ -316,11 +361,11 @@ impl File {
 /// The texts of files that are open in an editor, which count instead of those on the disk.
 pub type Open = HashMap<PathBuf, String>;
 
-/// A file, and the digest of its bytes if what was found in it is not in the cache.
+/// A file, and what to keep of it if it is not in the cache.
 struct Read {
     source: Source,
     analysis: Analysis,
-    fresh: Option<String>,
+    fresh: Option<Fresh>,
 }
 
 /// Read one file and judge it alone, or take what is known of its bytes.
@@ -329,25 +374,26 @@ fn read(path: &Path, shown: &Path, cache: &Cache, open: &Open) -> Read {
         Some(text) => Ok(text.clone().into_bytes()),
         None => source::bytes(path),
     };
-    let (decoded, fresh) = match bytes {
+    let (decoded, digest) = match bytes {
         Err(error) => (Err(Source::refused(shown, &error)), None),
         Ok(bytes) => {
-            let digest = sha256_hex(&bytes);
-            match cache.get(shown, &digest) {
-                // Only text is ever kept.
-                Some(analysis) => match String::from_utf8(bytes) {
-                    Ok(text) => return Read { source: Source::new(shown, text), analysis, fresh: None },
-                    Err(error) => (Source::decode(shown, error.into_bytes()), None),
-                },
-                None => {
-                    let decoded = Source::decode(shown, bytes);
-                    let fresh = decoded.is_ok().then_some(digest);
-                    (decoded, fresh)
+            let digest = Digest::of(&bytes);
+            let kept = cache.get(shown, &digest);
+            // Only what is text is ever kept.
+            if let Some((kept, text)) = kept.and_then(|kept| Some((kept, std::str::from_utf8(&bytes).ok()?)))
+            {
+                let source = Source::new(shown, text);
+                if let Some(analysis) = cache::decode(kept, &source) {
+                    return Read { source, analysis, fresh: None };
                 }
             }
+            let decoded = Source::decode(shown, bytes);
+            let digest = decoded.is_ok().then_some(digest);
+            (decoded, digest)
         }
     };
     let (source, analysis) = analyse(load::judge(decoded));
+    let fresh = digest.and_then(|digest| cache::encode(&source, digest, &analysis));
     Read { source, analysis, fresh }
 }
 
@@ -398,20 +444,34 @@ fn is_command(test: &Node) -> bool {
 /// Files that may refer to each other.
 #[derive(Default)]
 struct Scope {
-    /// Each file, and whether it was named.
-    files: BTreeMap<PathBuf, bool>,
+    /// Each file, and whether it was named; one that was found twice stands here twice.
+    files: Vec<(PathBuf, bool)>,
     unlisted: Vec<Diagnostic>,
 }
 
 impl Scope {
     fn add(&mut self, listing: Listing, named: bool) {
-        for file in listing.files {
-            *self.files.entry(file).or_default() |= named;
-        }
+        self.files.extend(listing.files.into_iter().map(|file| (file, named)));
         if named {
             self.unlisted.extend(listing.findings);
         }
     }
+
+    /// Each file once, by path.
+    fn sorted(mut self) -> Vec<(PathBuf, bool)> {
+        self.files.sort_by(|(a, _), (b, _)| root::order(a, b));
+        self.files.dedup_by(|(later, named), (kept, kept_named)| {
+            let same = later.as_os_str() == kept.as_os_str();
+            *kept_named |= same && *named;
+            same
+        });
+        self.files
+    }
+}
+
+/// A path in one spelling, without `.` and doubled separators.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
 }
 
 /// Sort the named paths into the contract root and folders outside of it.
@@ -421,17 +481,17 @@ fn scopes(context: &Context, root: Option<&Root>, paths: &[PathBuf]) -> Result<V
         let root = context.root().map(|_| root)?;
         let mut scope = Scope::default();
         if let Some(root) = root.filter(|root| root.contracts().is_dir()) {
-            scope.add(root.list(), true);
+            scope.add(root::list(&plain(root.contracts()), base), true);
         }
         return Ok(vec![scope]);
     }
     let mut scopes: BTreeMap<PathBuf, Scope> = BTreeMap::new();
     for path in paths {
-        let full = context.cwd().join(path);
+        let full = plain(&context.cwd().join(path));
         let is_dir = full.metadata().map_err(Error::file(path))?.is_dir();
         let inside = root.filter(|root| full.starts_with(root.contracts()));
         let folder = match inside {
-            Some(root) => root.contracts().to_owned(),
+            Some(root) => plain(root.contracts()),
             None if is_dir => full.clone(),
             None => full.parent().unwrap_or(&full).to_owned(),
         };
@@ -440,7 +500,7 @@ fn scopes(context: &Context, root: Option<&Root>, paths: &[PathBuf]) -> Result<V
         if is_dir {
             scope.add(root::list(&full, base), true);
         } else {
-            scope.files.insert(full, true);
+            scope.files.push((full, true));
         }
     }
     Ok(scopes.into_values().collect())

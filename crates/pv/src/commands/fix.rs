@@ -53,7 +53,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         let findings = fixable(&workspace, context)?.findings;
         let mut made = 0;
         for file in workspace.files.iter().filter(|file| file.named) {
-            let own = findings.iter().filter(|finding| finding.location.path == file.source.path());
+            let own = findings.iter().filter(|finding| *finding.location.path == *file.source.path());
             let edits: Vec<&Edit> = own.filter_map(|f| f.fix.as_ref()).flat_map(|fix| &fix.edits).collect();
             if edits.is_empty() {
                 continue;

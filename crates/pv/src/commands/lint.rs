@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `pv lint`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
 Without --strict-test-binding nothing is compiled: bindings are judged by the last compiled ones if no source has
 changed since, and are said to be unresolved otherwise.
@@ -61,6 +61,24 @@ pub struct Args {
 /// When a named path does not exist, pv.toml or the baseline is wrong, there is no such revision, or cargo cannot
 /// be run.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    judged(args, context, |mut report| {
+        report.print(args.format, &mut context.stdout())?;
+        let exit = report.exit();
+        let findings = std::mem::take(&mut report.findings);
+        rayon::spawn(move || drop(findings));
+        Ok(exit)
+    })
+}
+
+/// What `pv lint` reports, before it is printed.
+///
+/// # Errors
+/// As [`run`], and what `then` fails with.
+pub fn judged<T>(
+    args: &Args,
+    context: &Context,
+    then: impl FnOnce(Report<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let workspace = Workspace::read(context, &args.paths)?;
     let (bindings, note) = bindings(args, context, &workspace)?;
     let levels = if args.no_config { Levels::DEFAULT } else { Levels::new(&workspace.repository)? };
@@ -79,8 +97,10 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     if let Some(path) = &args.baseline {
         against_baseline(path, args, context, &workspace, bindings.is_some(), &mut report)?;
     }
-    report.print(args.format, &mut context.stdout())?;
-    Ok(report.exit())
+    let judged = then(report);
+    // There may be very much to free, and nobody has to wait for it.
+    rayon::spawn(move || drop(workspace));
+    judged
 }
 
 /// The folder that paths of findings are relative to.

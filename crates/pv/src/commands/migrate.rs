@@ -62,7 +62,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
             }
             Ok(migrated) if has_errors(&migrated.findings) => {
                 let text = Source::new(shown, migrated.text);
-                let sources = HashMap::from([(shown, &text)]);
+                let sources = HashMap::from([(shown.as_os_str(), &text)]);
                 let (counts, notes, others) =
                     (Counts { files: 1, ..Counts::default() }, Vec::new(), HashMap::new());
                 let findings = migrated.findings;

@@ -31,5 +31,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let findings = findings.filter(|finding| structural(&finding.rule)).cloned().collect();
     let report = workspace.report(findings, context.color());
     report.print(args.format, &mut context.stdout())?;
-    Ok(report.exit())
+    let exit = report.exit();
+    drop(report);
+    // There may be very much to free, and nobody has to wait for it.
+    rayon::spawn(move || drop(workspace));
+    Ok(exit)
 }

@@ -41,8 +41,8 @@ impl<'s> Levels<'s> {
     /// The finding with the severity it has in its place; none when its rule is off there.
     #[must_use]
     pub fn apply(self, mut finding: Diagnostic, dialect: Dialect) -> Option<Diagnostic> {
-        let fixed = Rule::named(&finding.rule).is_some_and(|rule| !rule.is_adjustable());
-        if fixed && dialect == Dialect::Schema1 {
+        let fixed = || Rule::named(&finding.rule).is_some_and(|rule| !rule.is_adjustable());
+        if dialect == Dialect::Schema1 && fixed() {
             return Some(finding);
         }
         match self.level(&finding.rule, &finding.location.path) {
@@ -56,7 +56,7 @@ impl<'s> Levels<'s> {
     }
 
     fn level(self, rule: &str, path: &Path) -> Option<Level> {
-        let lint = self.lint?;
+        let lint = self.lint.filter(|lint| !lint.severity.is_empty() || !lint.scopes.is_empty())?;
         let path = path.to_string_lossy();
         let matches = |scope: &&LintScope| scope.paths.iter().any(|glob| glob.matches(&path));
         let scoped = lint.scopes.iter().rev().filter(matches).map(|scope| &scope.severity);

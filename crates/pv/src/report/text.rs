@@ -10,7 +10,10 @@ use std::ops::Range;
 
 /// So many findings are shown with their snippets; of the others, a line each. Nobody reads more at once, and
 /// snippets take most of the time of a large report.
-const SNIPPETS: usize = 1_000;
+const SNIPPETS: usize = 250;
+
+/// So many lines are put together at once.
+const LINES: usize = 512;
 
 /// More of a line than this is not shown on either side of the marked text.
 const CONTEXT: usize = 400;
@@ -23,15 +26,21 @@ pub(super) fn print(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     for snippet in rendered {
         writeln!(out, "{snippet}\n")?;
     }
-    for finding in rest {
-        let Diagnostic { rule, severity, location, message, .. } = finding;
-        let (path, start) = (location.path.display(), location.start);
-        writeln!(out, "{path}:{}:{}: {}[{rule}]: {message}", start.line, start.column, severity.name())?;
+    let lines: Vec<String> = rest.par_chunks(LINES).map(|part| part.iter().map(line).collect()).collect();
+    for part in lines {
+        out.write_all(part.as_bytes())?;
     }
     if !rest.is_empty() {
         writeln!(out)?;
     }
     summary(report, out)
+}
+
+/// A finding without its snippet.
+fn line(finding: &Diagnostic) -> String {
+    let Diagnostic { rule, severity, location, message, .. } = finding;
+    let (path, start) = (location.path.display(), location.start);
+    format!("{path}:{}:{}: {}[{rule}]: {message}\n", start.line, start.column, severity.name())
 }
 
 fn groups<'r>(report: &'r Report<'_>, finding: &'r Diagnostic) -> Vec<Group<'r>> {

@@ -1,6 +1,10 @@
 //! A repository with many findings on its first day: only new ones fail, and those agreed on become fewer.
 
-use crate::report::{corpus, git, json, pv};
+use crate::report::{corpus, git, json, pv, repository};
+use contract::date::Date;
+use falsify::{Claim, falsifier};
+use pv::commands::lint::{Args, judged};
+use pv::context::Context;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -132,4 +136,85 @@ fn what_is_no_baseline_is_refused() {
         assert!(String::from_utf8_lossy(&out.stderr).contains("b.json: is no baseline"), "{out:?}");
     }
     assert_eq!(pv(dir.path(), &["lint", "--update-baseline"]).status.code(), Some(3));
+}
+
+/// A repository with one finding, committed.
+fn one_finding() -> tempfile::TempDir {
+    let dir = repository(&[("contracts/a-v1.yaml", UNBOUND), ("contracts/b-v1.yaml", BOUND)]);
+    git(dir.path(), &["init", "--quiet"]);
+    commit(dir.path());
+    dir
+}
+
+const UNBOUND: &str = "schema: 1
+metadata: {id: a-v1, version: 1.0.0, kind: kernel, title: t, description: d, references: [r]}
+falsification_tests:
+- {id: FALSIFY-A-1, rule: r, prediction: p, if_fails: i}
+";
+
+const BOUND: &str = "schema: 1
+metadata: {id: b-v1, version: 1.0.0, kind: kernel, title: t, description: d, references: [r]}
+falsification_tests:
+- {id: FALSIFY-B-1, rule: r, prediction: p, if_fails: i, proposed: {reason: later}}
+";
+
+/// The rules of what `pv lint` reports.
+fn reported(dir: &Path, args: &Args) -> Vec<String> {
+    let context = Context::at(dir, Date::parse("2026-11-20").unwrap());
+    let rules = |finding: &contract::diagnostic::Diagnostic| finding.rule.to_string();
+    judged(args, &context, |report| Ok(report.findings.iter().map(rules).collect())).unwrap()
+}
+
+#[falsifier("FALSIFY-PV-LINT-002")]
+fn a_baseline_never_grows(claim: &mut Claim) {
+    let dir = one_finding();
+    let kept = Args { baseline: Some("b.json".into()), ..Args::default() };
+    let updated = Args { update_baseline: true, baseline: Some("b.json".into()), ..Args::default() };
+    let entries = || -> Vec<String> {
+        let text = fs::read_to_string(dir.path().join("b.json")).unwrap();
+        let form: Value = serde_json::from_str(&text).unwrap();
+        form["findings"].as_array().unwrap().iter().map(|e| e["fingerprint"].to_string()).collect()
+    };
+    let mut step = |name: &str, before: &[&str], after: &[&str]| {
+        let at_first = fs::metadata(dir.path().join("b.json")).is_ok().then(&entries);
+        let mut said = vec![if at_first.is_some() { reported(dir.path(), &kept) } else { Vec::new() }];
+        said.extend([reported(dir.path(), &updated), reported(dir.path(), &kept)]);
+        let now = entries();
+        let grown = at_first.is_some_and(|old| now.iter().any(|entry| !old.contains(entry)));
+        claim.at("change", name).check(&format!("{} entries", now.len()), !grown);
+        let told = said[0] == before && said[1] == after && said[2] == after;
+        claim.at("change", name).check(&format!("{said:?}"), told);
+    };
+    step("none", &[], &[]);
+    // What is new is said, and said again after an update.
+    edit(dir.path(), "b-v1.yaml", ", proposed: {reason: later}", "");
+    step("new", &["unbound-falsifier"], &["unbound-falsifier"]);
+    git(dir.path(), &["checkout", "--quiet", "contracts"]);
+    edit(dir.path(), "a-v1.yaml", "if_fails: i", "if_fails: i, proposed: {reason: later}");
+    step("repaired", &["stale-baseline"], &[]);
+    git(dir.path(), &["checkout", "--quiet", "contracts"]);
+    step("back", &["unbound-falsifier"], &["unbound-falsifier"]);
+}
+
+#[falsifier("FALSIFY-PV-LINT-003")]
+fn a_revision_hides_only_its_own_findings(claim: &mut Claim) {
+    let dir = one_finding();
+    let args = Args { new_from: Some("HEAD".to_owned()), ..Args::default() };
+    let mut step = |name: &str, wanted: &[&str]| {
+        let said = reported(dir.path(), &args);
+        claim.at("change", name).check(&format!("{said:?}"), said == wanted);
+    };
+    step("none", &[]);
+    edit(dir.path(), "a-v1.yaml", "falsification_tests:", "# two lines\n# more\nfalsification_tests:");
+    step("moved", &[]);
+    edit(dir.path(), "a-v1.yaml", "title: t", "titel: t");
+    step("new", &["missing-key", "unknown-key"]);
+    // The same rule at another falsifier is another finding.
+    edit(dir.path(), "a-v1.yaml", "titel: t", "title: t");
+    edit(dir.path(), "b-v1.yaml", ", proposed: {reason: later}", "");
+    step("another", &["unbound-falsifier"]);
+    git(dir.path(), &["checkout", "--quiet", "contracts"]);
+    fs::write(dir.path().join("contracts/c-v1.yaml"), UNBOUND.replace("a-v1", "c-v1").replace("-A-", "-C-"))
+        .unwrap();
+    step("new file", &["unbound-falsifier"]);
 }

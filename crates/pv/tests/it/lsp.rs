@@ -1,7 +1,14 @@
 //! The language server, spoken to by a client over its standard input and output.
 
 use crate::report::repository;
+use contract::date::Date;
+use contract::diagnostic::Severity;
+use falsify::{Claim, falsifier};
+use lsp_server::{Connection, Message, Notification, Request};
+use pv::commands::lint::{Args, judged};
+use pv::context::Context;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -340,4 +347,123 @@ fn a_quick_fix_repairs_what_it_is_for() {
     client.change(&a, &(lines.join("\n") + "\n"));
     assert_eq!(client.findings(&a), []);
     client.goodbye();
+}
+
+/// A finding: severity, line and column from 0, rule, message with label and help.
+type Shown = (u64, u64, u64, String, String);
+
+/// What `pv lint` reports of a tree, by file.
+fn said_by_lint(context: &Context, dir: &Path) -> BTreeMap<String, Vec<Shown>> {
+    let mut said: BTreeMap<String, Vec<Shown>> = BTreeMap::new();
+    judged(&Args::default(), context, |report| {
+        for finding in &report.findings {
+            let severity = match finding.severity {
+                Severity::Error => 1,
+                Severity::Warning => 2,
+                Severity::Note => 3,
+            };
+            let start = finding.location.start;
+            let more = [&finding.label, &finding.help].into_iter().flatten();
+            let message =
+                std::iter::once(&finding.message).chain(more).cloned().collect::<Vec<_>>().join("\n");
+            let shown = (
+                severity,
+                u64::from(start.line) - 1,
+                u64::from(start.column) - 1,
+                finding.rule.to_string(),
+                message,
+            );
+            let file = finding.location.path.to_str().unwrap();
+            said.entry(uri(dir, file)).or_default().push(shown);
+        }
+        Ok(())
+    })
+    .unwrap();
+    said
+}
+
+/// Take in what the server has published until it has answered a request, which it does after all edits.
+fn shown_by_server(client: &Connection, id: i32, shown: &mut BTreeMap<String, Vec<Shown>>) {
+    let ask = Request::new(id.into(), "workspace/unheardOf".to_owned(), json!({}));
+    client.sender.send(Message::Request(ask)).unwrap();
+    loop {
+        match client.receiver.recv_timeout(PATIENCE).expect("the server answers") {
+            Message::Response(response) if response.id == id.into() => return,
+            Message::Notification(said) if said.method == "textDocument/publishDiagnostics" => {
+                let place = |finding: &Value, key: &str| finding["range"]["start"][key].as_u64().unwrap();
+                let all = said.params["diagnostics"].as_array().unwrap().iter().map(|finding| {
+                    (
+                        finding["severity"].as_u64().unwrap(),
+                        place(finding, "line"),
+                        place(finding, "character"),
+                        finding["code"].as_str().unwrap().to_owned(),
+                        finding["message"].as_str().unwrap().to_owned(),
+                    )
+                });
+                let file = said.params["uri"].as_str().unwrap().to_owned();
+                shown.insert(file, all.collect());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[falsifier("FALSIFY-PV-LINT-004")]
+fn an_editor_shows_what_the_command_line_says(claim: &mut Claim) {
+    let dir = workspace();
+    let context = Context::at(dir.path().canonicalize().unwrap(), Date::parse("2026-11-20").unwrap());
+    let (server, client) = Connection::memory();
+    let broken = CONTRACT.replace("if_fails: i", "if_fail: i").replace("FALSIFY-B-1]", "FALSIFY-X-1]");
+    let file = "contracts/a-v1.yaml";
+    let allowed = broken
+        .replace("if_fail: i", "if_fails: i")
+        .replace("schema: 1\n", "schema: 1\n# pv: allow-file(dangling-reference): not written yet\n");
+    // Texts of no more than Latin letters, so that both sides count columns alike.
+    let edits: [(&str, &str, String); 5] = [
+        ("opened", "textDocument/didOpen", CONTRACT.replace('ü', "u")),
+        ("broken", "textDocument/didChange", broken.replace('ü', "u")),
+        ("allowed", "textDocument/didChange", allowed.replace('ü', "u")),
+        ("repaired", "textDocument/didChange", CONTRACT.replace('ü', "u")),
+        ("closed", "textDocument/didClose", String::new()),
+    ];
+    std::thread::scope(|scope| {
+        let serving = scope.spawn(|| pv::lsp::serve(&context, &server));
+        let folder = json!({"uri": uri(dir.path(), ""), "name": "w"});
+        let hello = json!({"capabilities": {}, "processId": null, "workspaceFolders": [folder]});
+        client.sender.send(Message::Request(Request::new(0.into(), "initialize".to_owned(), hello))).unwrap();
+        let tell = |method: &str, params: Value| {
+            client.sender.send(Message::Notification(Notification::new(method.to_owned(), params))).unwrap();
+        };
+        tell("initialized", json!({}));
+        let mut shown = BTreeMap::new();
+        for (id, (name, method, text)) in (1..).zip(edits) {
+            let document =
+                json!({"uri": uri(dir.path(), file), "languageId": "yaml", "version": id, "text": text});
+            tell(method, json!({"textDocument": document, "contentChanges": [{"text": text}]}));
+            shown_by_server(&client, id, &mut shown);
+            let on_disk = if method == "textDocument/didClose" { CONTRACT } else { &text };
+            std::fs::write(dir.path().join(file), on_disk).unwrap();
+            let mut said = said_by_lint(&context, dir.path());
+            // A file without findings is shown as such, or was never spoken of.
+            said.retain(|_, all| !all.is_empty());
+            let shown: BTreeMap<_, _> = shown
+                .iter()
+                .filter(|(_, all)| !all.is_empty())
+                .map(|(u, all)| (u.clone(), all.clone()))
+                .collect();
+            let found = said.values().map(Vec::len).sum::<usize>();
+            let wanted = matches!(name, "broken")
+                == said.values().flatten().any(|(.., rule, _)| rule == "unknown-key");
+            claim
+                .at("edit", name)
+                .check(&format!("{found} findings on both sides: {shown:?}"), shown == said && wanted);
+            std::fs::write(dir.path().join(file), CONTRACT).unwrap();
+        }
+        client
+            .sender
+            .send(Message::Request(Request::new(99.into(), "shutdown".to_owned(), Value::Null)))
+            .unwrap();
+        tell("exit", Value::Null);
+        assert!(serving.join().unwrap().is_ok(), "the server says goodbye");
+    });
 }

@@ -25,7 +25,7 @@ fn check(workspace: &Workspace, bindings: &Bindings, sink: &mut Sink<'_>) {
         if let State::Ambiguous { candidates } = &found.resolution.state {
             let paths = candidates.iter().map(|test| &*test.path).collect::<Vec<_>>().join(", ");
             let message = format!("`{}`: several tests end in this path", found.id);
-            sink.add(&found.file.source, found.span, message).label(format!("one of {paths}"));
+            sink.add(&found.file.source, found.span(), message).label(format!("one of {paths}"));
         }
     }
 }

@@ -2,6 +2,7 @@ use contract::outline::{Item, Link};
 use crate::graph::{Edge, circles};
 use crate::lint::{Check, Sink};
 use crate::workspace::Workspace;
+use std::collections::HashMap;
 
 rule! {
     /// Contracts depend on each other in a circle, or stages come after each other.
@@ -25,7 +26,11 @@ fn check(workspace: &Workspace, sink: &mut Sink<'_>) {
     for file in &workspace.files {
         let Some(outline) = &file.analysis.outline else { continue };
         let stages: Vec<&str> = outline.defined(Item::Stage).map(|definition| &*definition.name).collect();
-        let number = |name: &str| stages.iter().position(|stage| *stage == name);
+        if stages.is_empty() {
+            continue;
+        }
+        let numbers: HashMap<&str, usize> = stages.iter().enumerate().rev().map(|(at, stage)| (*stage, at)).collect();
+        let number = |name: &str| numbers.get(name).copied();
         let edges = outline.referring(Link::After).filter_map(|after| {
             Some(Edge { from: number(after.from.as_deref()?)?, to: number(&after.name)?, label: after.span })
         });

@@ -1,9 +1,11 @@
 use contract::diagnostic::Severity;
-use contract::outline::{Item, Link, Reference};
+use contract::outline::{Definition, Item, Link, Reference};
 use contract::suggest::nearest;
 use contract::walk::Dialect;
 use crate::lint::{Check, Sink};
-use crate::workspace::Workspace;
+use crate::workspace::{File, Workspace};
+use std::cell::OnceCell;
+use std::collections::HashSet;
 
 rule! {
     /// A name refers to a contract, falsifier, obligation, stage or equation that does not exist.
@@ -19,40 +21,50 @@ rule! {
     /// ## Instead
     /// Correct the name; the finding says which one is near. In a legacy file a kani harness that proves an unknown obligation
     /// is only warned about, because most obligations there have no id.
-    "dangling-reference", Error, &[Check::Workspace(check)]
+    "dangling-reference", Error, &[Check::Beside(check)]
 }
 
-fn check(workspace: &Workspace, sink: &mut Sink<'_>) {
-    for file in &workspace.files {
-        let Some(outline) = &file.analysis.outline else { continue };
-        for reference in &outline.references {
-            let Some(Target { item, everywhere }) = target(reference) else { continue };
-            let local = || outline.defined(item).map(|definition| &*definition.name);
-            let found = if everywhere {
-                let shared = |item| !workspace.sites(file, item, &reference.name).is_empty();
-                shared(item) || (item == Item::Contract && shared(Item::Alias))
-            } else {
-                local().any(|name| name == &*reference.name)
-            };
-            if found {
-                continue;
-            }
-            let near = if everywhere {
-                nearest(&reference.name, workspace.names(file, item))
-            } else {
-                nearest(&reference.name, local())
-            };
-            let Reference { link, name, span, .. } = reference;
-            let what = if everywhere { "" } else { " in this contract" };
-            let finding =
-                sink.add(&file.source, *span, format!("`{link}` names `{name}`: no such {item}{what}"));
-            if let Some(near) = near {
-                finding.label(format!("did you mean `{near}`?"));
-                finding.fix(format!("write `{near}`"), *span, near);
-            }
-            if file.analysis.dialect == Dialect::Legacy && *link != Link::DependsOn {
-                finding.severity = Severity::Warning;
-            }
+/// So many names of a file are compared with all others. More than that are no slips.
+const GUESSES: usize = 100;
+
+fn check(workspace: &Workspace, file: &File, sink: &mut Sink<'_>) {
+    let Some(outline) = &file.analysis.outline else { return };
+    let defined = OnceCell::new();
+    let here = || {
+        let names = outline.definitions.iter().map(|Definition { item, name, .. }| (*item, &**name));
+        defined.get_or_init(|| names.collect::<HashSet<_>>())
+    };
+    let mut guesses = 0;
+    for reference in &outline.references {
+        let Some(Target { item, everywhere }) = target(reference) else { continue };
+        let local = || outline.defined(item).map(|definition| &*definition.name);
+        let found = if everywhere {
+            let shared = |item| !workspace.sites(file, item, &reference.name).is_empty();
+            shared(item) || (item == Item::Contract && shared(Item::Alias))
+        } else {
+            here().contains(&(item, &*reference.name))
+        };
+        if found {
+            continue;
+        }
+        guesses += 1;
+        let near = if guesses > GUESSES {
+            None
+        } else if everywhere {
+            nearest(&reference.name, workspace.names(file, item))
+        } else {
+            nearest(&reference.name, local())
+        };
+        let Reference { link, name, span, .. } = reference;
+        let what = if everywhere { "" } else { " in this contract" };
+        let finding =
+            sink.add(&file.source, *span, format!("`{link}` names `{name}`: no such {item}{what}"));
+        if let Some(near) = near {
+            finding.label(format!("did you mean `{near}`?"));
+            finding.fix(format!("write `{near}`"), *span, near);
+        }
+        if file.analysis.dialect == Dialect::Legacy && *link != Link::DependsOn {
+            finding.severity = Severity::Warning;
         }
     }
 }

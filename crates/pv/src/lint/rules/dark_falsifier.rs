@@ -25,7 +25,7 @@ rule! {
 
 fn check(workspace: &Workspace, sink: &mut Sink<'_>) {
     let settings = &workspace.repository.settings;
-    for (file, contract) in workspace.contracts().filter(|(file, _)| file.rooted) {
+    for (file, contract) in workspace.bound().filter(|(file, _)| file.rooted) {
         for (index, falsifier) in contract.falsification_tests.iter().enumerate() {
             let tests = falsifier.test.as_ref().and_then(|tests| tests.bindings().ok()).unwrap_or_default();
             let tests = tests.iter().map(|test| ("test", &*test.needs, Some(test)));

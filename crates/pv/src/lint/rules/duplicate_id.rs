@@ -19,26 +19,24 @@ rule! {
     ///
     /// ## Instead
     /// Rename one of them. `pv new falsifier` picks an id that is free.
-    "duplicate-id", Error, &[Check::Workspace(check)]
+    "duplicate-id", Error, &[Check::Beside(check)]
 }
 
-fn check(workspace: &Workspace, sink: &mut Sink<'_>) {
-    for file in &workspace.files {
-        let Some(outline) = &file.analysis.outline else { continue };
-        let mut seen: HashMap<(Item, &str), Span> = HashMap::new();
-        for Definition { item, name, span } in &outline.definitions {
-            if let Some(first) = seen.insert((*item, &**name), *span) {
-                let first = file.source.location(first);
-                sink.add(&file.source, *span, format!("{item} `{name}` is defined twice"))
-                    .related(first, "defined first here");
-            }
+fn check(workspace: &Workspace, file: &File, sink: &mut Sink<'_>) {
+    let Some(outline) = &file.analysis.outline else { return };
+    let mut seen: HashMap<(Item, &str), Span> = HashMap::with_capacity(outline.definitions.len());
+    for Definition { item, name, span } in &outline.definitions {
+        if let Some(first) = seen.insert((*item, &**name), *span) {
+            let first = file.source.location(first);
+            sink.add(&file.source, *span, format!("{item} `{name}` is defined twice"))
+                .related(first, "defined first here");
         }
-        let names = seen.into_iter().filter(|((item, _), _)| matches!(item, Item::Falsifier | Item::Alias));
-        for ((item, name), span) in names {
-            elsewhere(workspace, file, item, name, span, sink);
-        }
-        elsewhere(workspace, file, Item::Contract, file.stem(), file.id_span(), sink);
     }
+    let names = seen.into_iter().filter(|((item, _), _)| matches!(item, Item::Falsifier | Item::Alias));
+    for ((item, name), span) in names {
+        elsewhere(workspace, file, item, name, span, sink);
+    }
+    elsewhere(workspace, file, Item::Contract, file.stem(), file.id_span(), sink);
 }
 
 /// Report a name that another file defines too.

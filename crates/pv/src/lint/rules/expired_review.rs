@@ -28,7 +28,7 @@ fn check(workspace: &Workspace, sink: &mut Sink<'_>) {
         }
     }
     let Some(root) = &workspace.repository.root else { return };
-    for (file, contract) in workspace.contracts().filter(|(file, _)| file.rooted) {
+    for (file, contract) in workspace.bound().filter(|(file, _)| file.rooted) {
         for (index, falsifier) in contract.falsification_tests.iter().enumerate() {
             for (path, digest) in falsifier.review.iter().flat_map(|review| &review.pins) {
                 // A file that is gone is reported as missing.

@@ -24,13 +24,13 @@ fn check(workspace: &Workspace, bindings: &Bindings, sink: &mut Sink<'_>) {
     for found in resolutions(workspace, bindings) {
         if found.resolution.state == State::BoundButIgnored {
             let message = format!("`{}` is bound to a test with `#[ignore]`", found.id);
-            sink.add(&found.file.source, found.span, message)
+            sink.add(&found.file.source, found.span(), message)
                 .help("remove the attribute, or write `ignored: true` and `needs:`");
         }
         for defect in &found.resolution.defects {
             if let Defect::NotIgnored { test } = defect {
                 let message = format!("`{}` says `ignored: true` and {test} is not", found.id);
-                sink.add(&found.file.source, found.span, message).help("remove `ignored`");
+                sink.add(&found.file.source, found.span(), message).help("remove `ignored`");
             }
         }
     }

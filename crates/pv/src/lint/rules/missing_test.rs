@@ -41,7 +41,7 @@ fn check(workspace: &Workspace, bindings: &Bindings, sink: &mut Sink<'_>) {
             State::Unreadable { reason } => ("the binding names no test".to_owned(), Some(reason.clone())),
             _ => continue,
         };
-        let finding = sink.add(&found.file.source, found.span, format!("`{}`: {message}", found.id));
+        let finding = sink.add(&found.file.source, found.span(), format!("`{}`: {message}", found.id));
         finding.label = label;
     }
 }

@@ -40,7 +40,7 @@ fn by_evidence(workspace: &Workspace, sink: &mut Sink<'_>) {
         rung > Some(FalsifierStatus::AlgorithmLevelDischarged.rung()) && most(falsifier).is_none()
     };
     let mut index: Option<Result<Index, String>> = None;
-    for (file, contract) in workspace.contracts().filter(|(file, _)| file.rooted) {
+    for (file, contract) in workspace.bound().filter(|(file, _)| file.rooted) {
         for (at, falsifier) in contract.falsification_tests.iter().enumerate().filter(|(_, f)| claimed(f)) {
             let span = file.span(&format!("/falsification_tests/{at}/status"));
             let read = || {

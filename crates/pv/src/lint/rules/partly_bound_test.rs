@@ -26,6 +26,6 @@ fn check(workspace: &Workspace, bindings: &Bindings, sink: &mut Sink<'_>) {
             State::UnlistableHere { reason } => format!("`{}` cannot be listed here: {reason}", found.id),
             _ => continue,
         };
-        sink.add(&found.file.source, found.span, message);
+        sink.add(&found.file.source, found.span(), message);
     }
 }

@@ -1,8 +1,7 @@
 use contract::binding::Target;
-use contract::diagnostic::Location;
 use contract::id::FalsifierId;
 use crate::lint::{Check, Sink};
-use crate::workspace::Workspace;
+use crate::workspace::{File, Workspace};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -25,23 +24,23 @@ rule! {
 
 fn check(workspace: &Workspace, sink: &mut Sink<'_>) {
     type Key = (usize, String, Target, String);
-    let mut bound: HashMap<Key, (FalsifierId, Location)> = HashMap::new();
-    for (file, contract) in workspace.contracts() {
+    let mut bound: HashMap<Key, (&FalsifierId, &File, usize)> = HashMap::new();
+    let place = |file: &File, index: usize| file.span(&format!("/falsification_tests/{index}/test"));
+    for (file, contract) in workspace.bound() {
         for (index, falsifier) in contract.falsification_tests.iter().enumerate() {
             let tests = falsifier.test.as_ref().and_then(|tests| tests.bindings().ok()).unwrap_or_default();
             for test in tests {
                 let Some(path) = test.path else { continue };
-                let at = file.span(&format!("/falsification_tests/{index}/test"));
-                let here = (falsifier.id.clone(), file.source.location(at));
                 match bound.entry((file.scope, test.package, test.target, path)) {
                     Entry::Vacant(slot) => {
-                        slot.insert(here);
+                        slot.insert((&falsifier.id, file, index));
                     }
                     Entry::Occupied(first) => {
-                        let (other, place) = first.get();
+                        let (other, theirs, nth) = *first.get();
                         let path = &first.key().3;
                         let message = format!("`{}` and `{other}` are bound to `{path}`", falsifier.id);
-                        sink.add(&file.source, at, message).related(place.clone(), "bound first here");
+                        let there = theirs.source.location(place(theirs, nth));
+                        sink.add(&file.source, place(file, index), message).related(there, "bound first here");
                     }
                 }
             }

@@ -22,13 +22,13 @@ fn check(workspace: &Workspace, bindings: &Bindings, sink: &mut Sink<'_>) {
     for found in resolutions(workspace, bindings) {
         if let State::Missing { what: Part::Prefix, meant, .. } = &found.resolution.state {
             let message = format!("`{}`: no test starts with the prefix", found.id);
-            let finding = sink.add(&found.file.source, found.span, message);
+            let finding = sink.add(&found.file.source, found.span(), message);
             finding.label = meant.as_ref().map(|meant| format!("did you mean `{meant}`?"));
         }
         for defect in &found.resolution.defects {
             if let Defect::TooFew { found: there, at_least } = defect {
                 let message = format!("`{}`: {there} tests start with the prefix", found.id);
-                sink.add(&found.file.source, found.span, message)
+                sink.add(&found.file.source, found.span(), message)
                     .label(format!("there must be at least {at_least}"));
             }
         }

@@ -28,7 +28,7 @@ fn check(workspace: &Workspace, bindings: &Bindings, sink: &mut Sink<'_>) {
         for defect in &found.resolution.defects {
             if let Defect::Unattributed { test, carries } = defect {
                 let message = format!("{test} does not carry `#[falsifier(\"{}\")]`", found.id);
-                let finding = sink.add(&found.file.source, found.span, message);
+                let finding = sink.add(&found.file.source, found.span(), message);
                 if !carries.is_empty() {
                     let carries = carries.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                     finding.label(format!("it carries {carries}"));

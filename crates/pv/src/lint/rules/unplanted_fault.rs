@@ -24,9 +24,9 @@ rule! {
 }
 
 fn check(workspace: &Workspace, sink: &mut Sink<'_>) {
-    let planted = workspace.faults();
     for file in workspace.rooted() {
         for fault in file.analysis.outline.iter().flat_map(|outline| outline.referring(Link::Fault)) {
+            let planted = workspace.faults();
             if planted.contains_key(&*fault.name) {
                 continue;
             }

@@ -20,7 +20,7 @@ fn check(workspace: &Workspace, bindings: &Bindings, sink: &mut Sink<'_>) {
     for found in resolutions(workspace, bindings) {
         if let State::Unresolved { reason } = &found.resolution.state {
             let message = format!("`{}`: its test could not be compiled", found.id);
-            sink.add(&found.file.source, found.span, message).label(reason.clone());
+            sink.add(&found.file.source, found.span(), message).label(reason.clone());
         }
     }
 }

@@ -32,7 +32,7 @@ fn check(workspace: &Workspace, bindings: &Bindings, sink: &mut Sink<'_>) {
         for defect in &found.resolution.defects {
             if let Defect::Vacuous { test, vacuity } = defect {
                 let message = format!("`{}` is bound to {test}, which cannot fail", found.id);
-                sink.add(&found.file.source, found.span, message).label(vacuity.to_string());
+                sink.add(&found.file.source, found.span(), message).label(vacuity.to_string());
             }
         }
     }
