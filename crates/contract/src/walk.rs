@@ -115,9 +115,13 @@ impl Walk<'_, '_> {
 
     fn unknown_key(&mut self, key: &Key, map: &Map, free: &[&Field]) {
         let Key { span, text: key } = key;
+        if self.findings.is_full() {
+            // Only counted: nobody reads what it would say.
+            self.findings.add("unknown-key", Severity::Error, *span, "");
+            return;
+        }
         let names = free.iter().map(|field| field.name);
         let near = match self.dialect {
-            _ if self.findings.is_full() => None,
             Dialect::Schema1 => nearest(key, names),
             Dialect::Legacy => typo_of(key, names),
         };
@@ -227,7 +231,7 @@ impl Walk<'_, '_> {
     }
 
     fn wrong_type(&mut self, node: &Node, shape: &Shape, name: &str) {
-        let written = self.findings.source().slice(node.span).to_owned();
+        let source = self.findings.source();
         let finding = self.add(
             "wrong-type",
             node.head(),
@@ -237,6 +241,7 @@ impl Walk<'_, '_> {
         if scalar
             && matches!(shape, Shape::Text(_) | Shape::Word { .. } | Shape::ByKind { text: Some(_), .. })
         {
+            let written = source.slice(node.span);
             finding.help(format!("quote it: \"{written}\""));
             finding.fix("quote the value", node.span, format!("\"{written}\""));
         }

@@ -8,7 +8,7 @@ mod events;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::source::Source;
 use events::{Event, Events};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, hash_map};
 
 /// The deepest nesting that is read.
 pub const MAX_DEPTH: usize = 128;
@@ -249,7 +249,12 @@ struct Open {
 
 enum Content {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, pending: Pending, seen: HashSet<Box<str>> },
+    Map {
+        entries: Vec<Entry>,
+        pending: Pending,
+        /// Where each key stands among the entries, once they are more than [`SMALL_MAP`].
+        seen: HashMap<Box<str>, usize>,
+    },
 }
 
 /// What a mapping waits for.
@@ -348,7 +353,7 @@ impl<'f, 's> Builder<'f, 's> {
             Event::List { anchor } => self.start(span, anchor, Content::List(Vec::new()))?,
             Event::Map { anchor } => {
                 let content =
-                    Content::Map { entries: Vec::new(), pending: Pending::Key, seen: HashSet::new() };
+                    Content::Map { entries: Vec::new(), pending: Pending::Key, seen: HashMap::new() };
                 self.start(span, anchor, content)?;
             }
             Event::End => {
@@ -512,14 +517,20 @@ impl Open {
 }
 
 /// Where the same key was set before.
-fn duplicate(entries: &[Entry], seen: &mut HashSet<Box<str>>, key: &Key) -> Option<Span> {
-    if entries.len() == SMALL_MAP {
-        seen.extend(entries.iter().map(|entry| entry.key.text.clone()));
+fn duplicate(entries: &[Entry], seen: &mut HashMap<Box<str>, usize>, key: &Key) -> Option<Span> {
+    if entries.len() < SMALL_MAP {
+        return entries.iter().find(|entry| entry.key.text == key.text).map(|entry| entry.key.span);
     }
-    if entries.len() >= SMALL_MAP && seen.insert(key.text.clone()) {
-        return None;
+    if seen.is_empty() {
+        seen.extend(entries.iter().enumerate().map(|(at, entry)| (entry.key.text.clone(), at)));
     }
-    entries.iter().find(|entry| entry.key.text == key.text).map(|entry| entry.key.span)
+    match seen.entry(key.text.clone()) {
+        hash_map::Entry::Occupied(first) => entries.get(*first.get()).map(|entry| entry.key.span),
+        hash_map::Entry::Vacant(slot) => {
+            slot.insert(entries.len());
+            None
+        }
+    }
 }
 
 /// A key as text: a number or truth value counts as it is written. Anything else is handed back.

@@ -8,7 +8,7 @@ use contract::diagnostic::{Diagnostic, Severity, Span};
 use contract::source::Source;
 use contract::suggest::nearest;
 use contract::walk::Dialect;
-use contract::yaml::{Data, Node, Tree};
+use contract::yaml::{Data, Entry, Node, Tree};
 use serde::{Deserialize, Serialize};
 
 /// A comment that allows one rule's findings in a part of its file.
@@ -22,7 +22,12 @@ pub struct Allow {
     pub scope: Span,
 }
 
+/// So many comments of a file may allow findings.
+const MOST: usize = 1_000;
+
 /// The allowing comments of a file, and what is wrong with those that allow nothing.
+///
+/// No file has more than [`MOST`] of them that count: each is held against every finding.
 #[must_use]
 pub fn read(source: &Source, tree: &Tree, dialect: Dialect) -> (Vec<Allow>, Vec<Diagnostic>) {
     let (mut allows, mut findings) = (Vec::new(), Vec::new());
@@ -31,6 +36,14 @@ pub fn read(source: &Source, tree: &Tree, dialect: Dialect) -> (Vec<Allow>, Vec<
         else {
             continue;
         };
+        if allows.len() == MOST {
+            let location = source.location(span);
+            let message = format!("this is more than the {MOST} comments that may allow findings in a file");
+            let mut finding = Diagnostic::new("malformed-allow", Severity::Error, location, message);
+            finding.help("repair what they are about, or turn the rule down in pv.toml");
+            findings.push(finding);
+            break;
+        }
         match parse(directive, dialect) {
             Ok((rule, Reach::File)) => {
                 allows.push(Allow { rule, span, scope: Span::new(0, source.text().len()) });
@@ -116,14 +129,22 @@ fn scope(source: &Source, tree: &Tree, comment: Span) -> Span {
 /// The outermost entry or item whose first content lies on a line.
 fn entry_at(node: &Node, line: Span) -> Option<Span> {
     let on_line = |at: Span| line.start <= at.start && at.start < line.end;
+    // Values stand in the order of the file; of all those that end before the line, none is looked into.
     match &node.data {
-        Data::Map(entries) => entries.iter().find_map(|entry| {
-            let whole = entry.key.span.join(entry.value.span);
-            if on_line(entry.key.span) { Some(whole) } else { entry_at(&entry.value, line) }
-        }),
-        Data::List(items) => items
-            .iter()
-            .find_map(|item| if on_line(item.span) { Some(item.span) } else { entry_at(item, line) }),
+        Data::Map(entries) => {
+            let whole = |entry: &Entry| entry.key.span.join(entry.value.span);
+            let from = entries.partition_point(|entry| whole(entry).end < line.start);
+            let near = entries[from..].iter().take_while(|entry| entry.key.span.start < line.end);
+            near.into_iter().find_map(|entry| {
+                if on_line(entry.key.span) { Some(whole(entry)) } else { entry_at(&entry.value, line) }
+            })
+        }
+        Data::List(items) => {
+            let from = items.partition_point(|item| item.span.end < line.start);
+            let near = items[from..].iter().take_while(|item| item.span.start < line.end);
+            near.into_iter()
+                .find_map(|item| if on_line(item.span) { Some(item.span) } else { entry_at(item, line) })
+        }
         _ => None,
     }
 }

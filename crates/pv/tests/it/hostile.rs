@@ -85,6 +85,31 @@ fn every_case_is_judged_and_hides_no_other_file() {
     }
 }
 
+/// Each of these would be held against everything else in a reader that is not careful.
+#[test]
+fn very_many_comments_references_and_stages_are_judged_in_time() {
+    let stages: String = (0..30_000)
+        .map(|n| {
+            format!("- {{id: M-{n}, description: d, after: [M-{}], accepts: [FALSIFY-GONE-{n}]}}\n", n + 1)
+        })
+        .collect();
+    let chain = good("chain") + "implementation_stages:\n" + &stages;
+    let comments = "# pv: allow(dangling-reference): r\n- {id: FALSIFY-L, rule: r, prediction: p, if_fails: i, test: t}\n";
+    let allowed = "metadata: {version: 1, description: d}\nfalsification_tests:\n".to_owned()
+        + &comments.repeat(20_000);
+    let dir = repository(&[("contracts/chain.yaml", &chain), ("contracts/allowed.yaml", &allowed)]);
+    let start = Instant::now();
+    let out = crate::report::pv(dir.path(), &["lint", "--format", "json"]);
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let count = |rule: &str| {
+        report["findings"].as_array().unwrap().iter().filter(|finding| finding["rule"] == rule).count()
+    };
+    assert_eq!((count("malformed-allow"), count("cycle")), (1, 0));
+    // Every name that leads nowhere is told: those of the falsifiers and the last stage.
+    assert_eq!(count("dangling-reference"), 30_001);
+}
+
 /// Something in a folder that is no ordinary file.
 struct Oddity {
     name: &'static str,

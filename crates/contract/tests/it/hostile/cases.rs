@@ -46,6 +46,12 @@ fn utf16() -> Vec<u8> {
     [0xff, 0xfe].into_iter().chain(units).collect()
 }
 
+/// As many keys as fit under the limit, each of them twice.
+fn every_key_twice() -> Vec<u8> {
+    let keys: String = (0..240_000).map(|key| format!("k{key}: 1\n")).collect();
+    format!("schema: 1\n{keys}{keys}").into_bytes()
+}
+
 macro_rules! cases {
     ($($name:literal: $bytes:expr => $rule:expr, $at:expr;)*) => {
         /// Every case, for a file that is called `x.yaml`.
@@ -85,5 +91,6 @@ cases! {
     "alias bomb": bomb() => Some("limit"), (7, 15);
     "two million values": "- a\n".repeat(2_000_000) => Some("limit"), (1_000_000, 3);
     "a line of 50 MB": format!("notes: {}", "x".repeat(50_000_000)) => Some("limit"), (1, 1);
+    "every key twice": every_key_twice() => Some("duplicate-key"), (240_002, 1);
     "a line of 10 MB": format!("schema: 1\nnotes: {}", "x ".repeat(5_000_000)) => Some("missing-key"), (1, 1);
 }
