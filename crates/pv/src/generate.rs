@@ -77,7 +77,7 @@ impl Generated {
             if !file.rooted || !file.source.text().contains("generate:") {
                 continue;
             }
-            let Some(contract) = file.loaded().and_then(|loaded| loaded.contract.as_ref()) else { continue };
+            let Some(contract) = file.contract() else { continue };
             let module = module(file.stem());
             let mut functions = String::new();
             for (at, falsifier) in contract.falsification_tests.iter().enumerate() {
