@@ -3,6 +3,9 @@
 // Geometry: attention_exact, scores: a block of 256 to a head of a row. attention_fast: a block of 256 to a key head's
 // chunk of a row, grid (splits, kv_heads, rows); the last block of a key head joins its chunks.
 // Bytes moved: in `fast` every key and value of the row's sequence once per key head; results of chunks are small.
+// Share of peak, H200, 30B shape, 512 tokens at once and one after them (scripts/gpu-shares): of 512 tokens, of the
+// multiprocessors, attention_fast 37 %, attention_exact 39 %; of one token attention_fast takes 27 us. scores are of traced
+// passes alone.
 #include "attention.cuh"
 
 namespace {

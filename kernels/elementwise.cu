@@ -3,6 +3,9 @@
 // Shapes: planes [rows, width], rows in grid.y (rope, append: grid.z); columns in grid.x.
 // Geometry: blocks of 256.
 // Bytes moved: each input read once, each output written once.
+// Share of peak, H200, 30B shape, 512 tokens at once and one after them (scripts/gpu-shares): of 512 tokens, of
+// memory: combine 63 %, swiglu 36 % (quantizing 29 %, with 59 % of the multiprocessors), add 33 %, rope 12 %, append 10 %;
+// of one token each lasts as long as its launch, 3 us.
 #include "plane.cuh"
 
 namespace {

@@ -4,6 +4,8 @@
 // Geometry: a warp to a weight row, blocks of 8 warps; sum: grid (rows / 8, entries); gate_up: grid (rows / 32, entries), a
 // block makes the 32 values that share a scale; down: grid (rows / 8, positions), a warp goes through the experts.
 // Bytes moved: the weights of the chosen experts once; values between the products stay in registers.
+// Share of peak, H200, 30B shape, 512 tokens at once and one after them (scripts/gpu-shares): of memory in `fast`, one
+// token: gate_up 19 % (14 MB in 15.6 us), down 15 %, sum 19 %; in `exact` 34 %, 26 % and 28 % of the multiprocessors.
 // Bits: those of matmul.cu and elementwise.cu one after the other. Values with a name are stored where a slot says.
 #include "matmul.cuh"
 #include "plane.cuh"

@@ -2,6 +2,7 @@
 // Shapes: source [n, 210] bytes; target [blocks, 210] bytes in planes; block i goes to place first + i.
 // Geometry: 8 threads to a block of weights, blocks of 256 threads.
 // Bytes moved: everything once in, once out.
+// Share of peak, H200 (scripts/gpu-shares): 86 % of the level-2 cache, whose lines blocks of 210 bytes share.
 #include "formats.cuh"
 
 extern "C" __global__ void __launch_bounds__(256) repack_q6_k(const RepackArgs a) {

@@ -4,6 +4,8 @@
 // tiles [experts + rows * chosen / tile] of {expert, first place in order, entries, 0}.
 // Geometry: top_k: a block of 128 to a row. sort: one block of 1024. only_expert: blocks of 256.
 // Bytes moved: the logits once; a few words per entry.
+// Share of peak, H200, 30B shape, 512 tokens at once and one after them (scripts/gpu-shares): top_k 60 % of the multiprocessors
+// at 512 tokens, 6.6 us of one; sort is one block, 70 us.
 #include "route.cuh"
 
 extern "C" __global__ void __launch_bounds__(128) top_k(const TopKArgs a) {

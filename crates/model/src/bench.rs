@@ -138,8 +138,14 @@ impl Case {
         recorder: Option<(&mut Recorder<'_>, Out)>,
     ) -> Result<(), Error> {
         match (self.work, recorder) {
-            (Work::Prefill(_), None) => session.run(tokens, Out::Last),
-            (Work::Prefill(_), Some((recorder, out))) => session.observe(tokens, out, recorder),
+            (Work::Prefill(_), recorder) => {
+                match recorder {
+                    None => session.run(tokens, Out::Last)?,
+                    Some((recorder, out)) => session.observe(tokens, out, recorder)?,
+                }
+                // A device is done when it gives what it made, not when it has its orders.
+                session.logits().map(drop)
+            }
             (Work::Decode(_), mut recorder) => {
                 for token in tokens {
                     match &mut recorder {

@@ -594,7 +594,11 @@ fn a_recording_streams_through_memory_that_is_used_again(claim: &mut Claim) {
             });
             let anew = traced.bytes_total - untraced.bytes_total;
             let at = claim.at("precision", precision.name()).at("format", format.row().name);
-            at.on(format!("{recorded} B with {anew} B anew")).measure("ratio", recorded as f64 / anew as f64, "");
+            at.on(format!("{recorded} B with {anew} B anew")).measure(
+                "ratio",
+                recorded as f64 / anew as f64,
+                "",
+            );
         }
     }
 }
