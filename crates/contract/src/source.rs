@@ -14,7 +14,8 @@ pub const MAX_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct Source {
     path: Arc<Path>,
-    text: Arc<str>,
+    /// What was read, as it was read: a copy of every file would cost more than to look through it.
+    text: Arc<String>,
     /// Made when a position is first asked for.
     index: OnceLock<Index>,
 }
@@ -36,8 +37,8 @@ const BOM: &str = "\u{feff}";
 impl Source {
     /// A text that is already decoded.
     #[must_use]
-    pub fn new(path: impl AsRef<Path>, text: impl Into<Arc<str>>) -> Self {
-        Self { path: path.as_ref().into(), text: text.into(), index: OnceLock::new() }
+    pub fn new(path: impl AsRef<Path>, text: impl Into<String>) -> Self {
+        Self { path: path.as_ref().into(), text: Arc::new(text.into()), index: OnceLock::new() }
     }
 
     /// Read `file`, which findings call `shown`.

@@ -8,6 +8,7 @@ use contract::claim::Claim;
 use contract::diagnostic::Span;
 use contract::generate::Generate;
 use contract::schema::Falsifier;
+use contract::walk::Dialect;
 use fault::fault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -74,7 +75,8 @@ impl Generated {
         let mut all = Self::default();
         for (index, file) in workspace.files.iter().enumerate() {
             // Few contracts have blocks; the others are not read in full for this.
-            if !file.rooted || !file.source.text().contains("generate:") {
+            let typed = file.analysis.dialect == Dialect::Schema1;
+            if !file.rooted || !typed || !file.source.text().contains("generate:") {
                 continue;
             }
             let Some(contract) = file.contract() else { continue };

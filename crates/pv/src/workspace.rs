@@ -20,6 +20,8 @@ use contract::schema::Contract;
 use contract::source::{self, Source};
 use contract::walk::Dialect;
 use contract::yaml::{Data, Node, Tree};
+// Its hashes are quickly made, and names are looked up often.
+use hashbrown::HashMap as Table;
 use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -44,7 +46,7 @@ pub struct Workspace {
 }
 
 /// Where contracts and falsifiers are defined, by scope and kind, then by name.
-type Index = HashMap<(usize, Item), HashMap<Box<str>, Vec<Definition>>>;
+type Index = Table<(usize, Item), Table<Box<str>, Vec<Definition>>>;
 
 /// A contract file.
 #[derive(Debug)]
@@ -157,7 +159,7 @@ impl Workspace {
             for (at, file) in self.files.iter().enumerate() {
                 for (item, name, span) in file.shared_names() {
                     let names = index.entry((file.scope, item));
-                    let names = names.or_insert_with(|| HashMap::with_capacity(self.files.len()));
+                    let names = names.or_insert_with(|| Table::with_capacity(self.files.len()));
                     let site = Definition { file: at, span };
                     match names.get_mut(name) {
                         Some(sites) => sites.push(site),

@@ -33,7 +33,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     report.print(args.format, &mut context.stdout())?;
     let exit = report.exit();
     drop(report);
-    // There may be very much to free, and nobody has to wait for it.
-    rayon::spawn(move || drop(workspace));
+    // There may be very much to free, and the program ends here.
+    std::mem::forget(workspace);
     Ok(exit)
 }

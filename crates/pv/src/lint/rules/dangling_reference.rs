@@ -5,7 +5,7 @@ use contract::walk::Dialect;
 use crate::lint::{Check, Sink};
 use crate::workspace::{File, Workspace};
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 rule! {
     /// A name refers to a contract, falsifier, obligation, stage or equation that does not exist.

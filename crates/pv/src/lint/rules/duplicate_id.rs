@@ -2,7 +2,7 @@ use contract::diagnostic::Span;
 use contract::outline::{Definition, Item};
 use crate::lint::{Check, Sink};
 use crate::workspace::{File, Workspace};
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 rule! {
     /// An id is defined twice: a falsifier, contract or alias anywhere under the contract root, anything else within one file.
