@@ -7,6 +7,7 @@ use super::executable::Stamp;
 use super::inventory::Inventory;
 use super::scan::file::FileItems;
 use super::scan::relative;
+use crate::evidence::store;
 use contract::evidence::sha256_hex;
 use fault::fault;
 use serde::{Deserialize, Serialize};
@@ -170,7 +171,10 @@ fn sources(root: &Path) -> io::Result<Vec<PathBuf>> {
     let walk = ignore::WalkBuilder::new(root)
         .require_git(false)
         .parents(false)
-        .filter_entry(|entry| entry.depth() != 1 || entry.file_name() != "target")
+        // The store holds records alone, and very many of them.
+        .filter_entry(|entry| {
+            entry.depth() != 1 || (entry.file_name() != "target" && entry.file_name() != store::COMMITTED)
+        })
         .build();
     for entry in walk {
         let entry = entry.map_err(io::Error::other)?;
