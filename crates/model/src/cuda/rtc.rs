@@ -92,8 +92,8 @@ impl Compiler {
         {
             return Ok(Image { cubin: fatbin.to_vec(), log: String::new() });
         }
-        let version = self.version()?;
         let Some(folder) = self.cache.clone() else { return self.compile_anew(unit) };
+        let version = self.version()?;
         let path = folder.join(format!("{}.cubin", self.key(unit, version)));
         if let Ok(cubin) = std::fs::read(&path) {
             return Ok(Image { cubin, log: String::new() });
@@ -128,7 +128,9 @@ impl Compiler {
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
-    fn compile_anew(&self, unit: &Unit<'_>) -> Result<Image> {
+    /// The unit's device code with the assembler's report, compiled now.
+    pub(super) fn compile_anew(&mut self, unit: &Unit<'_>) -> Result<Image> {
+        self.version()?;
         let source = text(unit.source)?;
         let name = text(unit.name)?;
         let include_names = unit.headers.iter().map(|(n, _)| text(n)).collect::<Result<Vec<_>>>()?;
