@@ -32,14 +32,24 @@ fn tells_apart(capsule: &Capsule, precision: Precision) -> Result<(), String> {
     }
 }
 
+/// Of one wrong row of weights a capsule holds that row and its neighbours, and the neighbours' results are right: with
+/// weights of other rows none would be.
+fn one_row_differs(capsule: &Capsule) -> Result<(), String> {
+    let pairs = capsule.expected.iter().zip(&capsule.found);
+    // The rounding of two orders of summation is below 1e-5, a flipped bit of a scale or a quantum above 1e-3.
+    let wrong = pairs.filter(|(e, f)| (*e - *f).abs() > 1e-4 * e.abs().max(1e-2)).count();
+    let all = capsule.expected.len();
+    let lone = wrong > 0 && 4 * wrong <= all;
+    lone.then_some(()).ok_or_else(|| format!("{wrong} of {all} elements differ, those of one row expected"))
+}
+
 #[falsifier("FALSIFY-BISECT-CAPSULE-001")]
 fn every_wrong_operation_runs_again_alone(claim: &mut Claim) {
     let case = Case::new(tiny(), 5);
     let (mut all, mut missed) = (0, Vec::new());
     let table = TABLE.iter().enumerate();
     let table = table.map(|(i, &(wrong, ..))| Fault { wrong, layer: i % 2, when: whens()[i / 2 % 2] });
-    // Of one wrong row a capsule holds that row and those that are computed with it.
-    for fault in table.chain([KEPT_FAULT]) {
+    for (fault, lone) in table.map(|fault| (fault, false)).chain([(KEPT_FAULT, true)]) {
         for precision in Precision::ALL {
             if !fault.can_show() {
                 continue;
@@ -53,7 +63,8 @@ fn every_wrong_operation_runs_again_alone(claim: &mut Claim) {
                     let read = Capsule::from_bytes(&bytes).unwrap();
                     assert_eq!(read.to_bytes().unwrap(), bytes, "what was read is what was written");
                     assert!(bytes.len() < 1 << 20, "{} bytes", bytes.len());
-                    tells_apart(&read, precision)
+                    let alone = || if lone { one_row_differs(&read) } else { Ok(()) };
+                    tells_apart(&read, precision).and_then(|()| alone())
                 }
             };
             missed.extend(told.err().map(|e| format!("{fault:?} {precision:?}: {e}")));
