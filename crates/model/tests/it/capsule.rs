@@ -32,19 +32,19 @@ fn tells_apart(capsule: &Capsule, precision: Precision) -> Result<(), String> {
     }
 }
 
-/// Of one wrong row of weights a capsule holds that row and its neighbours, and the neighbours' results are right: with
-/// weights of other rows none would be.
-fn one_row_differs(capsule: &Capsule) -> Result<(), String> {
-    let pairs = capsule.expected.iter().zip(&capsule.found);
-    // The rounding of two orders of summation is below 1e-5, a flipped bit of a scale or a quantum above 1e-3.
-    let wrong = pairs.filter(|(e, f)| (*e - *f).abs() > 1e-4 * e.abs().max(1e-2)).count();
-    let all = capsule.expected.len();
-    let lone = wrong > 0 && 4 * wrong <= all;
-    lone.then_some(()).ok_or_else(|| format!("{wrong} of {all} elements differ, those of one row expected"))
-}
-
 #[falsifier("FALSIFY-BISECT-CAPSULE-001")]
 fn every_wrong_operation_runs_again_alone(claim: &mut Claim) {
+    // Of one wrong row of weights a capsule holds that row and its neighbours, and the neighbours' results are right: with
+    // weights of other rows none would be.
+    let one_row_differs = |capsule: &Capsule| {
+        let pairs = capsule.expected.iter().zip(&capsule.found);
+        // The rounding of two orders of summation is below 1e-5, a flipped bit of a scale or a quantum above 1e-3.
+        let wrong = pairs.filter(|(e, f)| (*e - *f).abs() > 1e-4 * e.abs().max(1e-2)).count();
+        let all = capsule.expected.len();
+        let lone = wrong > 0 && 4 * wrong <= all;
+        lone.then_some(())
+            .ok_or_else(|| format!("{wrong} of {all} elements differ, those of one row expected"))
+    };
     let case = Case::new(tiny(), 5);
     let (mut all, mut missed) = (0, Vec::new());
     let table = TABLE.iter().enumerate();
