@@ -17,7 +17,7 @@ pub(crate) fn portable(record: &mut Record) {
 }
 
 /// A text with the last name of every absolute path in its place. A path starts where no word, address or relative
-/// path is under way, so `https://host/page`, `src/lib.rs` and `tokens/s` stay.
+/// path is under way, so `https://host/page`, `src/lib.rs` and `tokens/s` stay; an address of a file is its path.
 fn named(text: &str) -> String {
     let under_way = |before: char| before.is_alphanumeric() || "/.:_-~)]}<>".contains(before);
     let of_path = |c: char| c.is_alphanumeric() || "/._-+@~%=#".contains(c);
@@ -30,6 +30,11 @@ fn named(text: &str) -> String {
         let (token, after) = from.split_at(end);
         let path = token.trim_end_matches(['.', '/']);
         match path.rsplit_once('/') {
+            Some((_, name)) if path.starts_with("///") && out.ends_with("file:") => {
+                out.truncate(out.len() - "file:".len());
+                out.push_str(name);
+                out.push_str(&token[path.len()..]);
+            }
             Some((_, name)) if !out.ends_with(under_way) => {
                 out.push_str(name);
                 out.push_str(&token[path.len()..]);
@@ -53,6 +58,7 @@ mod tests {
             ("not in '/home/a b/c', \"/usr/lib/x.so.1\", (/opt/y)", "not in 'a b/c', \"x.so.1\", (y)"),
             ("it lies in /tmp/a/out.", "it lies in out."),
             ("--out=/tmp/z/q", "--out=q"),
+            ("{\"file:///tmp/.tmpQ/contracts/a-v1.yaml\": []}", "{\"a-v1.yaml\": []}"),
             ("folder /tmp/z/ is there", "folder z/ is there"),
             ("/data/modèle/über.gguf: read", "über.gguf: read"),
         ] {
