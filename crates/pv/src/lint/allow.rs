@@ -27,7 +27,7 @@ const MOST: usize = 1_000;
 
 /// The allowing comments of a file, and what is wrong with those that allow nothing.
 ///
-/// No file has more than [`MOST`] of them that count: each is held against every finding.
+/// No file has more than `MOST` of them that count: each is held against every finding.
 #[must_use]
 pub fn read(source: &Source, tree: &Tree, dialect: Dialect) -> (Vec<Allow>, Vec<Diagnostic>) {
     let (mut allows, mut findings) = (Vec::new(), Vec::new());
