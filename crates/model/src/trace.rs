@@ -4,6 +4,7 @@
 //! it is complete, so what has the right name is whole. This module knows no backend and no command line.
 
 mod aprt;
+mod checksum;
 mod directory;
 mod manifest;
 mod npy;
@@ -17,6 +18,7 @@ mod stats;
 mod store;
 
 pub use aprt::aprt_values;
+pub use checksum::Checksum;
 pub use directory::{Directory, free_bytes};
 pub use manifest::{Class, Digest, Dtype, Entry, MANIFEST, Manifest, ModelId, SCHEMA};
 pub use number::Number;

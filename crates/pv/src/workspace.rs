@@ -380,16 +380,14 @@ fn read(path: &Path, shown: &Path, cache: &Cache, open: &Open) -> Read {
         Err(error) => (Err(Source::refused(shown, &error)), None),
         Ok(bytes) => {
             let digest = Digest::of(&bytes);
-            let kept = cache.get(shown, &digest);
-            // Only what is text is ever kept.
-            if let Some((kept, text)) = kept.and_then(|kept| Some((kept, std::str::from_utf8(&bytes).ok()?)))
-            {
-                let source = Source::new(shown, text);
-                if let Some(analysis) = cache::decode(kept, &source) {
-                    return Read { source, analysis, fresh: None };
-                }
-            }
             let decoded = Source::decode(shown, bytes);
+            // Only what is text is ever kept.
+            if let Ok(source) = &decoded
+                && let Some(kept) = cache.get(shown, &digest)
+                && let Some(analysis) = cache::decode(kept, source)
+            {
+                return Read { source: source.clone(), analysis, fresh: None };
+            }
             let digest = decoded.is_ok().then_some(digest);
             (decoded, digest)
         }

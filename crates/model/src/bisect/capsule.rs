@@ -13,7 +13,7 @@ use crate::operation::{Operation, Plane, Settings, Weights};
 use crate::quant::FORMATS;
 use crate::session::{Model, Workbench};
 use crate::stage::Site;
-use crate::trace::Number;
+use crate::trace::{Checksum, Number};
 use fault::fault;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -357,7 +357,7 @@ impl Capsule {
             made: judged(&made),
             found: judged(&self.found),
             as_found: made.iter().zip(&self.found).all(same),
-            hash: blake3::hash(&bytes).to_hex()[..16].to_owned(),
+            hash: Checksum::of(&bytes),
             worst: Comparison::of(&self.expected, &made, None).map(|c| c.worst).unwrap_or_default(),
             elements: made.len(),
         })
@@ -395,7 +395,7 @@ pub struct Replay {
     pub found: Judgement,
     /// Whether what was made now is what was found, bit by bit.
     pub as_found: bool,
-    /// The first 64 bits of a BLAKE3 digest of what was made, hexadecimal: machines compare by it.
+    /// The [`Checksum`] of what was made: machines compare by it.
     pub hash: String,
     /// Elements furthest from what is expected.
     pub worst: Vec<crate::compare::Element>,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Its file name; it is written last.
 pub const MANIFEST: &str = "manifest.json";
 /// The version of its layout.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What was recorded, of what, how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ pub struct Entry {
     /// The tensor that names the expert of each `[position, rank]`, for stages of experts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experts: Option<String>,
-    /// The first 64 bits of the BLAKE3 digest of its little-endian elements, 16 hex digits.
+    /// The [`Checksum`](super::Checksum) of its little-endian elements.
     pub hash: String,
     /// Its statistics.
     pub stats: Stats,

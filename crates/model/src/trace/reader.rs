@@ -1,5 +1,6 @@
 //! An opened recording.
 
+use super::checksum::Checksum;
 use super::manifest::{Dtype, Entry, MANIFEST, Manifest, SCHEMA};
 use super::store::Reader;
 use super::{Error, similar};
@@ -123,7 +124,7 @@ impl Trace {
     /// The first that differs or cannot be read.
     pub fn verify(&self) -> Result<(), Error> {
         for entry in &self.manifest.tensors {
-            let hash = blake3::hash(&self.bytes(entry)?).to_hex()[..16].to_owned();
+            let hash = Checksum::of(&self.bytes(entry)?);
             if hash != entry.hash {
                 let (key, expected) = (&entry.key, &entry.hash);
                 let what = format!("'{key}' has digest {hash}, expected {expected}");

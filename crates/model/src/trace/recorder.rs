@@ -1,5 +1,6 @@
 //! The observer that records: values stream to disk as they are made, their statistics and digests with them.
 
+use super::checksum::Checksum;
 use super::manifest::Entry;
 use super::plan::Plan;
 use super::stats::Gather;
@@ -56,7 +57,7 @@ struct Progress {
     /// Positions written.
     positions: usize,
     gather: Gather,
-    hasher: blake3::Hasher,
+    checksum: Checksum,
 }
 
 impl<'a> Recorder<'a> {
@@ -112,7 +113,7 @@ impl<'a> Recorder<'a> {
                 dtype: planned.dtype,
                 file: self.writer.as_ref().map(|w| w.file(i)),
                 experts: (row.scope == Scope::Expert).then(|| experts.to_string()),
-                hash: done.hasher.finalize().to_hex()[..16].to_owned(),
+                hash: done.checksum.finish(),
                 stats: done.gather.finish(),
             });
         }
@@ -132,7 +133,7 @@ impl<'a> Recorder<'a> {
     fn store(&mut self, index: usize, values: Values<'_>) -> Result<(), Stop> {
         let bytes = values.bytes();
         let tensor = &mut self.tensors[index];
-        tensor.hasher.update(bytes);
+        tensor.checksum.update(bytes);
         tensor.positions += bytes.len() / 4 / self.plan.tensors[index].row().max(1);
         if let Some(writer) = &mut self.writer
             && let Err(error) = writer.append(index, values)

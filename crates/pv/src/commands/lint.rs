@@ -97,7 +97,7 @@ pub fn judged<T>(
         against_baseline(path, args, context, &workspace, bindings.is_some(), &mut report)?;
     }
     let judged = then(report);
-    // There may be very much to free, and the program ends here.
+    // There may be very much to free, and whoever asks for a judgement ends with it.
     std::mem::forget(workspace);
     judged
 }
