@@ -237,6 +237,10 @@ pub trait Backend: Sized {
         out.extend_from_slice(all.get(rows.start * part..rows.end * part).unwrap_or_default());
         Ok(())
     }
+    /// Does all of `work`, which is the host's own, side by side where the backend has threads for it.
+    fn apart(&mut self, work: &mut [&mut (dyn FnMut() + Send)]) {
+        work.iter_mut().for_each(|work| work());
+    }
     /// Overwrites columns of a plane, row by row; under `Fast` its 8-bit planes follow.
     fn write(&mut self, x: &mut Self::Act, cols: Cols, values: &[f32]) -> Result<(), Self::Err>;
     /// Reads a route back.

@@ -61,7 +61,7 @@ impl Case {
         for rep in 0..=reps {
             session.rewind(self.depth)?;
             let start = Instant::now();
-            self.once(session, &tokens, None)?;
+            self.once(session, &tokens, Out::Last, None)?;
             let time = start.elapsed();
             if rep > 0 {
                 times.push(time);
@@ -87,7 +87,7 @@ impl Case {
         mut each: impl FnMut(Duration) -> bool,
     ) -> Result<[Vec<Duration>; 2], Error> {
         let tokens = self.start(session)?;
-        // What is traced of all positions has logits of all.
+        // What is traced of all positions has logits of all; so has the same work untraced.
         let out = if plan.positions.len() == tokens.len() { Out::All } else { Out::Last };
         let mut times = [Vec::with_capacity(reps), Vec::with_capacity(reps)];
         for rep in 0..=reps {
@@ -101,11 +101,11 @@ impl Case {
                 if traced == 1 {
                     let mut progress = |_| true;
                     let mut recorder = Recorder::new(plan, Some((format, &folder)), &mut progress)?;
-                    let done = self.once(session, &tokens, Some((&mut recorder, out)));
+                    let done = self.once(session, &tokens, out, Some(&mut recorder));
                     recorder.take_error().map_or(done, |e| Err(e.into()))?;
                     recorder.finish()?;
                 } else {
-                    self.once(session, &tokens, None)?;
+                    self.once(session, &tokens, out, None)?;
                 }
                 let time = start.elapsed();
                 if rep > 0 {
@@ -135,13 +135,14 @@ impl Case {
         self,
         session: &mut Session,
         tokens: &[u32],
-        recorder: Option<(&mut Recorder<'_>, Out)>,
+        out: Out,
+        recorder: Option<&mut Recorder<'_>>,
     ) -> Result<(), Error> {
         match (self.work, recorder) {
             (Work::Prefill(_), recorder) => {
                 match recorder {
-                    None => session.run(tokens, Out::Last)?,
-                    Some((recorder, out)) => session.observe(tokens, out, recorder)?,
+                    None => session.run(tokens, out)?,
+                    Some(recorder) => session.observe(tokens, out, recorder)?,
                 }
                 // A device is done when it gives what it made, not when it has its orders.
                 session.logits().map(drop)
@@ -150,7 +151,7 @@ impl Case {
                 for token in tokens {
                     match &mut recorder {
                         None => session.run(&[*token], Out::Last)?,
-                        Some((recorder, _)) => session.observe(&[*token], Out::Last, *recorder)?,
+                        Some(recorder) => session.observe(&[*token], Out::Last, *recorder)?,
                     }
                     // As a token loop would: the logits come to the caller, who chooses.
                     let position = session.position() - 1;

@@ -33,6 +33,7 @@ use q8::BLOCK;
 use simd::{Level, Opened, Softmax};
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// A pool of threads, an instruction set and a precision.
 #[derive(Debug)]
@@ -213,6 +214,12 @@ impl Backend for Cpu {
             values.extend_from_slice(&row[start..start + width]);
         }
         Ok(values)
+    }
+
+    fn apart(&mut self, work: &mut [&mut (dyn FnMut() + Send)]) {
+        // A unit runs once, so no lock is ever waited for.
+        let work: Vec<_> = work.iter_mut().map(Mutex::new).collect();
+        self.pool.each(work.len(), |_, unit| work[unit].lock().unwrap_or_else(PoisonError::into_inner)());
     }
 
     fn read_rows(

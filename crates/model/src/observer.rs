@@ -104,6 +104,10 @@ pub trait Value {
         out.extend_from_slice(all.get(rows.start * part..rows.end * part).unwrap_or_default());
         Ok(())
     }
+    /// Does all of `work`, side by side where the backend has threads that wait for the observer.
+    fn apart(&mut self, work: &mut [&mut (dyn FnMut() + Send)]) {
+        work.iter_mut().for_each(|work| work());
+    }
     /// Overwrites it: everything after uses the new value.
     ///
     /// # Errors
@@ -251,6 +255,9 @@ impl<B: Backend> Value for Seen<'_, B> {
     }
     fn read_positions(&mut self, rows: Range<usize>, of: usize, out: &mut Vec<f32>) -> Result<(), Stop> {
         keep(self.be.read_rows(self.x, self.cols, rows, of, out), self.failed)
+    }
+    fn apart(&mut self, work: &mut [&mut (dyn FnMut() + Send)]) {
+        self.be.apart(work);
     }
     fn write(&mut self, values: &[f32]) -> Result<(), Stop> {
         keep(self.be.write(self.x, self.cols, values), self.failed)

@@ -129,37 +129,65 @@ impl<'a> Recorder<'a> {
         Some(self.tensors[*self.index.get(&site)?].gather.finish())
     }
 
-    /// Keeps the elements of some positions, whose statistics were gathered.
-    fn store(&mut self, index: usize, values: Values<'_>) -> Result<(), Stop> {
+    /// Keeps the elements of some positions. What is done with them is done by `apart`, side by side if it can; `gather`
+    /// adds them to the statistics.
+    fn store(
+        &mut self,
+        index: usize,
+        values: Values<'_>,
+        mut gather: impl FnMut(&mut Gather) + Send,
+        apart: impl FnOnce(&mut [&mut (dyn FnMut() + Send)]),
+    ) -> Result<(), Stop> {
         let bytes = values.bytes();
-        let tensor = &mut self.tensors[index];
-        tensor.checksum.update(bytes);
-        tensor.positions += bytes.len() / 4 / self.plan.tensors[index].row().max(1);
-        if let Some(writer) = &mut self.writer
-            && let Err(error) = writer.append(index, values)
-        {
-            return Err(self.stop(error));
-        }
+        let Progress { positions, gather: statistics, checksum } = &mut self.tensors[index];
+        *positions += bytes.len() / 4 / self.plan.tensors[index].row().max(1);
+        let writer = &mut self.writer;
+        let mut written = Ok(());
+        apart(&mut [
+            &mut || {
+                if let Some(writer) = writer {
+                    written = writer.append(index, values);
+                }
+            },
+            &mut || gather(statistics),
+            &mut || checksum.update(bytes),
+        ]);
+        written.map_err(|error| self.stop(error))?;
         if (self.progress)(bytes.len() as u64) { Ok(()) } else { Err(self.stop(Error::Interrupted)) }
     }
 
-    /// The rows of a context stage, `[position, heads, own context]`, with the axis of keys as long as the recording's.
-    fn widen(&mut self, index: usize, values: &[f32], future: f32, wide: &mut Vec<f32>) {
+    /// Stores rows of a context stage, `[position, heads, own context]`, with the axis of keys as long as the recording's.
+    fn store_wide(
+        &mut self,
+        index: usize,
+        values: &[f32],
+        future: f32,
+        apart: impl FnOnce(&mut [&mut (dyn FnMut() + Send)]),
+    ) -> Result<(), Stop> {
         let planned = &self.plan.tensors[index];
-        let gather = &mut self.tensors[index].gather;
         let keys = planned.shape.last().copied().unwrap_or(0);
         let heads = (planned.row() / keys.max(1)).max(1);
-        let positions = &self.rows.positions[self.rows.kept.clone()];
+        let rows = std::mem::take(&mut self.rows);
+        let positions = &rows.positions[rows.kept.clone()];
         let own = values.len() / (heads * positions.len()).max(1);
+        let mut wide = std::mem::take(&mut self.wide);
         wide.clear();
         wide.reserve_exact(positions.len() * heads * keys);
-        for (cells, row) in values.chunks_exact(own.max(1)).zip(0..) {
-            let seen = positions.get(row / heads).map_or(own, |p| (p + 1).min(own));
-            gather.add(&cells[..seen]);
-            gather.skip(keys - seen);
+        for cells in values.chunks_exact(own.max(1)) {
             wide.extend_from_slice(cells);
             wide.resize(wide.len() + keys - own, future);
         }
+        let gather = |gather: &mut Gather| {
+            for (cells, row) in wide.chunks_exact(keys.max(1)).zip(0..) {
+                let seen = positions.get(row / heads).map_or(own, |p| (p + 1).min(own));
+                gather.add(&cells[..seen]);
+                gather.skip(keys - seen);
+            }
+        };
+        let stored = self.store(index, Values::F32(&wide), gather, apart);
+        self.wide = wide;
+        self.rows = rows;
+        stored
     }
 
     fn stop(&mut self, error: Error) -> Stop {
@@ -194,18 +222,10 @@ impl Observer for Recorder<'_> {
         if fault!("trace-zeroes-nan") {
             kept.iter_mut().filter(|v| v.is_nan()).for_each(|v| *v = 0.0);
         }
+        let apart = |work: &mut [&mut (dyn FnMut() + Send)]| value.apart(work);
         let stored = match site.stage.future() {
-            Some(future) => {
-                let mut wide = std::mem::take(&mut self.wide);
-                self.widen(index, &kept, future, &mut wide);
-                let stored = self.store(index, Values::F32(&wide));
-                self.wide = wide;
-                stored
-            }
-            None => {
-                self.tensors[index].gather.add(&kept);
-                self.store(index, Values::F32(&kept))
-            }
+            Some(future) => self.store_wide(index, &kept, future, apart),
+            None => self.store(index, Values::F32(&kept), |gather| gather.add(&kept), apart),
         };
         if !fault!("trace-forgets-its-memory") {
             self.buffer = kept;
@@ -218,17 +238,16 @@ impl Observer for Recorder<'_> {
         let kept = self.rows.kept.start * route.chosen..self.rows.kept.end * route.chosen;
         let at = |stage| self.index.get(&Site { layer: Some(layer), stage }).copied();
         let (weights, ids) = (at(Stage::MoeRouter), at(Stage::MoeRouterIndices));
+        let in_turn = |work: &mut [&mut (dyn FnMut() + Send)]| work.iter_mut().for_each(|work| work());
         if let Some(index) = weights {
             let weights = &route.weights[kept.clone()];
-            self.tensors[index].gather.add(weights);
-            self.store(index, Values::F32(weights))?;
+            self.store(index, Values::F32(weights), |gather| gather.add(weights), in_turn)?;
         }
         if let Some(index) = ids {
             let ids = &route.ids[kept];
             let numbers: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
-            self.tensors[index].gather.add(&numbers);
             let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-            self.store(index, Values::I32(&ids))?;
+            self.store(index, Values::I32(&ids), |gather| gather.add(&numbers), in_turn)?;
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ pub const FORMATS: &[FormatRow] = &[
 ];
 
 /// Tensors on their way into files. The elements of one tensor come in order, those of different tensors in any.
-pub(super) trait Writer {
+pub(super) trait Writer: Send {
     /// Writes the next elements of the `index`-th tensor of the plan.
     fn append(&mut self, index: usize, values: Values<'_>) -> Result<(), Error>;
     /// The file of a tensor, relative to the folder.
