@@ -15,12 +15,13 @@ use contract::marker::Marker;
 use contract::root::Root;
 use contract::settings::Settings;
 use pv::binding::build::{self, Flavour};
-use pv::binding::executable::{Executable, Listed, Listing, Stamp};
+use pv::binding::executable::{Executable, Listed, Listing};
 use pv::binding::inventory::{Build, Inventory};
 use pv::binding::snapshot::{Files, Snapshot};
 use pv::content::Content;
 use pv::evidence::dsse::{Envelope, PrivateKey};
 use pv::evidence::store;
+use pv::stamp::Stamp;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -253,7 +254,7 @@ fn bind(dir: &Path) {
             source: dir.join(format!("tests/t{target}.rs")),
             folder: dir.to_owned(),
             path: dir.join(path),
-            stamp: Stamp { size: 0, modified: 0 },
+            stamp: Stamp::default(),
             digest: "0".repeat(64),
             listing: Listing::Listed(
                 (0..PER_TARGET)

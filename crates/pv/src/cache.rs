@@ -1,10 +1,9 @@
 //! What was found in a contract file, kept for as long as its bytes stay the same, so that an unchanged file is
 //! read and not parsed. Only what depends on one file alone is kept: settings, dates and other files play no part.
 //!
-//! A cache is one file: a line that names the form, the version of pv and the program itself, then one entry per
-//! contract. Another program's cache is as good as none, and so is an entry that cannot be read.
+//! A cache is one [`kept`] file with one entry per contract. An entry that cannot be read is as good as none.
 
-use crate::binding::executable::Stamp;
+use crate::kept::{self, Kept};
 use crate::lint::{RULES, Rule, allow::Allow};
 use crate::report::Counts;
 use crate::workspace::Analysis;
@@ -17,12 +16,12 @@ use fault::fault;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// The version of the form.
-const FORM: u32 = 2;
+/// The name of the form with its version.
+const FORM: &str = "contracts 3";
 
 /// What is known of files by their bytes.
 #[derive(Debug, Default)]
@@ -30,7 +29,7 @@ pub struct Cache {
     /// Where it lies on the disk; nowhere for one that lives as long as its owner.
     place: Option<PathBuf>,
     /// What was read from the disk.
-    bytes: Vec<u8>,
+    kept: Kept,
     known: HashMap<Box<str>, Known>,
     changed: bool,
 }
@@ -38,12 +37,12 @@ pub struct Cache {
 #[derive(Debug)]
 struct Known {
     digest: Digest,
-    kept: Kept,
+    form: Encoded,
 }
 
 /// An encoded analysis; decoded only when its file is asked for.
 #[derive(Debug)]
-enum Kept {
+enum Encoded {
     /// A range of what was read from the disk.
     Stored(Range<usize>),
     Fresh(Vec<u8>),
@@ -61,14 +60,10 @@ impl Cache {
     /// The cache at a place, empty when there is none that this program wrote.
     #[must_use]
     pub fn load(place: Option<PathBuf>) -> Self {
-        let bytes = place.as_ref().and_then(|place| std::fs::read(place).ok()).unwrap_or_default();
-        let mut cache = Self { place, bytes, ..Self::default() };
-        let head = head();
-        if !cache.bytes.starts_with(head.as_bytes()) {
-            return cache;
-        }
-        let mut at = head.len();
-        while let Some((path, known, next)) = entry(&cache.bytes, at) {
+        let kept = place.as_ref().map(|place| Kept::load(place, FORM)).unwrap_or_default();
+        let mut cache = Self { place, kept, ..Self::default() };
+        let mut at = 0;
+        while let Some((path, known, next)) = entry(cache.kept.body(), at) {
             cache.known.insert(path.into(), known);
             at = next;
         }
@@ -89,7 +84,7 @@ impl Cache {
     pub fn extend<'a>(&mut self, found: impl IntoIterator<Item = (&'a Path, Fresh)>) {
         for (path, Fresh { digest, encoded }) in found {
             if let Some(path) = path.to_str() {
-                self.known.insert(path.into(), Known { digest, kept: Kept::Fresh(encoded) });
+                self.known.insert(path.into(), Known { digest, form: Encoded::Fresh(encoded) });
                 self.changed = true;
             }
         }
@@ -101,13 +96,7 @@ impl Cache {
     /// When the system refuses to.
     pub fn store(&mut self, exists: impl Fn(&str) -> bool) -> io::Result<()> {
         let Some(place) = self.place.clone().filter(|_| self.changed) else { return Ok(()) };
-        let folder = place.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let ignore = folder.join(".gitignore");
-        if !ignore.exists() {
-            std::fs::write(&ignore, "*\n")?;
-        }
-        let mut all = head().into_bytes();
+        let mut all = Vec::new();
         let mut known: Vec<_> = self.known.iter().filter(|(path, _)| exists(path)).collect();
         known.sort_unstable_by_key(|(path, _)| *path);
         for (path, known) in known {
@@ -121,17 +110,15 @@ impl Cache {
             all.extend_from_slice(path.as_bytes());
             all.extend_from_slice(encoded);
         }
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&all)?;
-        file.persist(&place)?;
+        kept::store(&place, FORM, &all)?;
         self.changed = false;
         Ok(())
     }
 
     fn encoded<'c>(&'c self, known: &'c Known) -> &'c [u8] {
-        match &known.kept {
-            Kept::Stored(range) => &self.bytes[range.clone()],
-            Kept::Fresh(encoded) => encoded,
+        match &known.form {
+            Encoded::Stored(range) => &self.kept.body()[range.clone()],
+            Encoded::Fresh(encoded) => encoded,
         }
     }
 }
@@ -145,15 +132,8 @@ fn entry(bytes: &[u8], at: usize) -> Option<(&str, Known, usize)> {
     let (path, rest) = rest.split_at_checked(u32::from_le_bytes(*name) as usize)?;
     let (encoded, rest) = rest.split_at_checked(u32::from_le_bytes(*size) as usize)?;
     let end = bytes.len() - rest.len();
-    let kept = Kept::Stored(end - encoded.len()..end);
-    Some((std::str::from_utf8(path).ok()?, Known { digest: Digest::from(*digest), kept }, end))
-}
-
-/// The first line: a cache of another form, another version, or another build of the same version does not count.
-fn head() -> String {
-    let program = std::env::current_exe().and_then(|path| Stamp::of(&path)).ok();
-    let Stamp { size, modified } = program.unwrap_or(Stamp { size: 0, modified: 0 });
-    format!("pv {FORM} {} {size} {modified}\n", env!("CARGO_PKG_VERSION"))
+    let form = Encoded::Stored(end - encoded.len()..end);
+    Some((std::str::from_utf8(path).ok()?, Known { digest: Digest::from(*digest), form }, end))
 }
 
 /// An analysis without what its file says anyway: paths are left out, rules are rows of the table.

@@ -20,8 +20,10 @@ use contract::schema::{Axis, Falsifier};
 use contract::settings::Settings;
 use contract::status::facts::Current;
 use fault::fault;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// What the tree holds for one falsifier, and why some of it has no digest.
 #[derive(Debug)]
@@ -82,9 +84,34 @@ pub struct Content<'s> {
     packages: Packages,
     toolchain: Option<String>,
     // What several falsifiers share is computed once.
-    targets: BTreeMap<(String, Target), Result<BTreeSet<String>, AxisError>>,
+    targets: BTreeMap<(String, Target), Result<Arc<Sources>, AxisError>>,
     closures: BTreeMap<Vec<String>, Result<String, AxisError>>,
     deps: BTreeMap<BTreeSet<String>, Result<String, AxisError>>,
+}
+
+/// The source files of a target, one line each.
+#[derive(Debug)]
+struct Sources {
+    /// What is no test.
+    rest: Vec<String>,
+    /// The tests of each falsifier.
+    tests: BTreeMap<String, Vec<String>>,
+}
+
+/// The hashes of what a falsifier says.
+struct Hashes {
+    claim: Result<String, AxisError>,
+    statement: Result<String, AxisError>,
+}
+
+impl Hashes {
+    fn of(falsifier: &Falsifier) -> Self {
+        let text = |digest: hash::Digest| digest.to_string();
+        Self {
+            claim: hash::claim(falsifier).map(text).map_err(AxisError::from),
+            statement: hash::statement(falsifier).map(text).map_err(AxisError::from),
+        }
+    }
 }
 
 impl<'s> Content<'s> {
@@ -129,10 +156,18 @@ impl<'s> Content<'s> {
 
     /// What the tree holds for a falsifier.
     pub fn of(&mut self, falsifier: &Falsifier) -> Held {
+        self.held(falsifier, Hashes::of(falsifier))
+    }
+
+    /// What the tree holds for each of many falsifiers.
+    pub fn of_all(&mut self, falsifiers: &[&Falsifier]) -> Vec<Held> {
+        let hashes: Vec<Hashes> = falsifiers.par_iter().map(|falsifier| Hashes::of(falsifier)).collect();
+        falsifiers.iter().zip(hashes).map(|(falsifier, hashes)| self.held(falsifier, hashes)).collect()
+    }
+
+    fn held(&mut self, falsifier: &Falsifier, Hashes { claim, statement }: Hashes) -> Held {
         let bindings = falsifier.test.as_ref().and_then(|tests| tests.bindings().ok()).unwrap_or_default();
         let packages: BTreeSet<String> = bindings.iter().map(|test| test.package.clone()).collect();
-        let claim = hash::claim(falsifier).map(|digest| digest.to_string()).map_err(AxisError::from);
-        let statement = hash::statement(falsifier).map(|digest| digest.to_string()).map_err(AxisError::from);
         let test = self.test(falsifier, &bindings);
         let subjects = self.subjects(falsifier, &packages);
         let deps = self.deps(&packages);
@@ -160,41 +195,42 @@ impl<'s> Content<'s> {
 
     /// The tests of the falsifier and, of every source file of their targets, what is no test.
     fn test(&mut self, falsifier: &Falsifier, bindings: &[TestBinding]) -> Result<String, AxisError> {
-        let mut lines = BTreeSet::new();
-        if let Some(command) = &falsifier.command {
-            lines.insert(format!("command {:?}", command.argv));
+        let command = falsifier.command.as_ref().map(|command| format!("command {:?}", command.argv));
+        let targets = bindings.iter().map(|binding| self.target(binding)).collect::<Result<Vec<_>, _>>()?;
+        let mut lines: BTreeSet<&str> = command.iter().map(String::as_str).collect();
+        for sources in &targets {
+            let tests = sources.tests.get(falsifier.id.as_str()).into_iter().flatten();
+            lines.extend(sources.rest.iter().chain(tests).map(String::as_str));
         }
-        for binding in bindings {
-            let home = format!("{}/{}", binding.package, binding.target);
-            for file in self.target(binding)? {
-                let parts = self.files.parts(&file)?;
-                let skipped = fault!("content-forgets-helpers") && parts.falsifiers.is_empty();
-                if !skipped {
-                    lines.insert(format!("{home} {file} {}", parts.rest));
-                }
-                for function in parts.falsifiers.get(falsifier.id.as_str()).into_iter().flatten() {
-                    lines.insert(format!("{home} {file} test {function}"));
-                }
-            }
-        }
-        Ok(digest(&lines))
+        Ok(digest(lines))
     }
 
-    fn target(&mut self, binding: &TestBinding) -> Result<BTreeSet<String>, AxisError> {
+    fn target(&mut self, binding: &TestBinding) -> Result<Arc<Sources>, AxisError> {
         let key = (binding.package.clone(), binding.target.clone());
         if let Some(known) = self.targets.get(&key) {
             return known.clone();
         }
-        let found = self.target_files(&key.0, &key.1);
+        let found = self.sources(&key.0, &key.1).map(Arc::new);
         self.targets.entry(key).or_insert(found).clone()
     }
 
-    fn target_files(&mut self, package: &str, target: &Target) -> Result<BTreeSet<String>, AxisError> {
-        let missing = |what, name: String| AxisError::Missing { what, name };
-        let found = self.packages.package(package).ok_or_else(|| missing("package", package.to_owned()))?;
-        let source = found.targets.get(target);
-        let source = source.ok_or_else(|| missing("target", format!("{package}/{target}")))?.clone();
-        Ok(self.files.module_tree(&source, true)?)
+    fn sources(&mut self, package: &str, target: &Target) -> Result<Sources, AxisError> {
+        let home = format!("{package}/{target}");
+        let missing = |what, name: &str| AxisError::Missing { what, name: name.to_owned() };
+        let found = self.packages.package(package).ok_or_else(|| missing("package", package))?;
+        let source = found.targets.get(target).ok_or_else(|| missing("target", &home))?.clone();
+        let mut sources = Sources { rest: Vec::new(), tests: BTreeMap::new() };
+        for file in self.files.module_tree(&source, true)? {
+            let parts = self.files.parts(&file)?;
+            if !(fault!("content-forgets-helpers") && parts.falsifiers.is_empty()) {
+                sources.rest.push(format!("{home} {file} {}", parts.rest));
+            }
+            for (falsifier, functions) in &parts.falsifiers {
+                let lines = functions.iter().map(|function| format!("{home} {file} test {function}"));
+                sources.tests.entry(falsifier.clone()).or_default().extend(lines);
+            }
+        }
+        Ok(sources)
     }
 
     fn subjects(&mut self, falsifier: &Falsifier, packages: &BTreeSet<String>) -> Result<String, AxisError> {
@@ -220,7 +256,7 @@ impl<'s> Content<'s> {
         for file in files.into_iter().take(counted) {
             lines.insert(format!("{file} {}", self.files.digest(&file)?));
         }
-        Ok(digest(&lines))
+        Ok(digest(lines.iter().map(String::as_str)))
     }
 
     fn deps(&mut self, packages: &BTreeSet<String>) -> Result<String, AxisError> {
@@ -228,7 +264,7 @@ impl<'s> Content<'s> {
             return known.clone();
         }
         let lines = lock::resolved(&self.files, &self.packages, packages);
-        let found = lines.map(|lines| digest(&lines));
+        let found = lines.map(|lines| digest(lines.iter().map(String::as_str)));
         self.deps.entry(packages.clone()).or_insert(found).clone()
     }
 
@@ -256,8 +292,8 @@ impl<'s> Content<'s> {
     }
 }
 
-/// The digest of a set of lines.
-fn digest(lines: &BTreeSet<String>) -> String {
+/// The digest of sorted lines.
+fn digest<'l>(lines: impl IntoIterator<Item = &'l str>) -> String {
     let mut text = String::new();
     for line in lines {
         text.push_str(line);

@@ -2,6 +2,7 @@
 //! libtest does not drive it, and one that cannot start here is still read.
 
 use super::build::Artifact;
+use crate::stamp::Stamp;
 use contract::binding::Target;
 use contract::evidence::sha256_hex;
 use contract::marker::{self, Marker};
@@ -12,7 +13,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// How long an executable may take to list its tests; a second covers thousands.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,35 +41,6 @@ pub struct Executable {
     pub listing: Listing,
     /// The falsifier attributes compiled into it.
     pub markers: Vec<Marker>,
-}
-
-/// What tells a file apart from an earlier one of the same name without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
-    /// Bytes.
-    pub size: u64,
-    /// Nanoseconds of the last change since 1970.
-    pub modified: u128,
-}
-
-impl Stamp {
-    /// The stamp of a file.
-    ///
-    /// # Errors
-    /// When the file cannot be looked at.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        Self::read(&path.metadata()?)
-    }
-
-    /// The stamp that a file's metadata tell.
-    ///
-    /// # Errors
-    /// When the system knows no time of the last change.
-    pub fn read(metadata: &std::fs::Metadata) -> io::Result<Self> {
-        // A clock before 1970 gives the same stamp each time, and the size still counts.
-        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        Ok(Self { size: metadata.len(), modified })
-    }
 }
 
 /// The tests of an executable.

@@ -3,11 +3,11 @@
 //! manifest has the content it was taken with.
 
 use super::build::Flavour;
-use super::executable::Stamp;
 use super::inventory::Inventory;
 use super::scan::file::FileItems;
 use super::scan::relative;
 use crate::evidence::store;
+use crate::stamp::Stamp;
 use contract::evidence::sha256_hex;
 use fault::fault;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The version of the snapshot's form; another one is as good as none.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 /// The name of the snapshot's file in the folder of its flavour.
 const NAME: &str = "binding.json";

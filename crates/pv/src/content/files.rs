@@ -1,11 +1,12 @@
 //! The files of a tree that git does not ignore, and their digests, each computed once per content.
 
-use crate::binding::executable::Stamp;
 use crate::binding::scan::file::FileItems;
 use crate::evidence::source::DERIVED;
+use crate::stamp::Stamp;
 use contract::evidence::sha256_hex;
 use contract::tokens::{self, Parts};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Where digests are kept, relative to the root.
 const CACHE: &str = "target/pv/content.json";
 /// The version of that file; another one is as good as none.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// A file that cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,6 +39,9 @@ pub struct Files {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Known {
     stamp: Stamp,
+    /// Whether the stamp was held against the file since the files were listed: each file is looked at once.
+    #[serde(skip)]
+    seen: bool,
     /// The SHA-256 of its bytes.
     bytes: String,
     /// For Rust: its token hash, its parts, and the files that it names.
@@ -127,10 +131,10 @@ impl Files {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn parts(&mut self, path: &str) -> Result<Parts, FilesError> {
+    pub fn parts(&mut self, path: &str) -> Result<Cow<'_, Parts>, FilesError> {
         let known = self.know(path)?;
         let all = || Parts { rest: format!("sha256:{}", known.bytes), falsifiers: BTreeMap::new() };
-        Ok(known.rust.as_ref().map_or_else(all, |rust| rust.parts.clone()))
+        Ok(known.rust.as_ref().map_or_else(|| Cow::Owned(all()), |rust| Cow::Borrowed(&rust.parts)))
     }
 
     /// A source file and every file that its modules and includes lead to. `root_module` says whether it is the
@@ -182,22 +186,25 @@ impl Files {
     }
 
     fn know(&mut self, path: &str) -> Result<&Known, FilesError> {
-        let full = self.root.join(path);
-        let stamp = Stamp::of(&full).map_err(fail(path))?;
-        let fresh = self.known.get(path).is_some_and(|known| known.stamp == stamp);
-        if !fresh {
-            let bytes = std::fs::read(&full).map_err(fail(path))?;
-            let digest = sha256_hex(&bytes);
-            let same = self.known.get(path).filter(|known| known.bytes == digest).cloned();
-            let known = match same {
-                Some(known) => Known { stamp, ..known },
-                None => {
-                    let rust = path.ends_with(".rs").then(|| rust(&bytes)).flatten();
-                    Known { stamp, bytes: digest, rust }
-                }
-            };
-            self.known.insert(path.to_owned(), known);
-            self.changed = true;
+        if !self.known.get(path).is_some_and(|known| known.seen) {
+            let full = self.root.join(path);
+            let stamp = Stamp::of(&full).map_err(fail(path))?;
+            if !self.known.get(path).is_some_and(|known| known.stamp == stamp) {
+                let bytes = std::fs::read(&full).map_err(fail(path))?;
+                let digest = sha256_hex(&bytes);
+                let known = match self.known.remove(path).filter(|known| known.bytes == digest) {
+                    Some(known) => Known { stamp, ..known },
+                    None => {
+                        let rust = path.ends_with(".rs").then(|| rust(&bytes)).flatten();
+                        Known { stamp, seen: false, bytes: digest, rust }
+                    }
+                };
+                self.known.insert(path.to_owned(), known);
+                self.changed = true;
+            }
+            if let Some(known) = self.known.get_mut(path) {
+                known.seen = true;
+            }
         }
         // It was there or was just inserted.
         self.known.get(path).ok_or_else(|| FilesError { path: path.to_owned(), reason: "unknown".to_owned() })

@@ -1,18 +1,23 @@
 //! What of every record of a store bears on a status, kept under target/pv so that an unchanged file is read once
-//! and a signature verified once. A file counts as unchanged while its size and time are; its name carries the
-//! digest of its content, which is compared whenever it is read.
+//! and the signature of a content verified once. A file counts as unchanged while its stamp is, and a folder holds
+//! the same names while its own is; where a stamp tells nothing, the digest of the content decides.
 
-use super::store::{Defect, Read, Store, StoreError};
-use crate::binding::executable::Stamp;
+mod form;
+
+use super::store::{Defect, Entries, Read, Store, StoreError};
+use crate::kept::{self, Kept};
+use crate::stamp::Stamp;
+use contract::hash::Digest;
 use contract::id::FalsifierId;
+use contract::root;
 use contract::status::facts::RecordFacts;
+use form::Form;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
-
-/// The version of the index's form; another one is as good as none.
-const SCHEMA: u32 = 1;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a store holds, as far as a status needs it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,69 +30,51 @@ pub struct Index {
     pub defects: Vec<Defect>,
 }
 
-/// The first line of the kept index.
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
-    schema: u32,
-    pv: String,
-}
-
-/// One file of the store: a line of the kept index.
-#[derive(Clone, Serialize, Deserialize)]
-struct Entry {
-    file: String,
+/// A folder of a store and all below it, each list sorted by name.
+#[derive(Debug)]
+struct Folder<'k> {
+    name: Cow<'k, OsStr>,
+    /// That of the folder itself, which changes with the names in it.
     stamp: Stamp,
-    kept: Kept,
+    folders: Vec<Folder<'k>>,
+    files: Vec<File<'k>>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Kept {
-    Record { digest: String, facts: Box<RecordFacts> },
-    Retraction { retracts: String },
-    Defect { file: String, reason: String },
+#[derive(Debug)]
+struct File<'k> {
+    name: Cow<'k, OsStr>,
+    stamp: Stamp,
+    /// The digest of its bytes; none of a file that could not be read.
+    content: Option<Digest>,
+    held: Held,
+}
+
+/// What a file of a store says.
+#[derive(Debug)]
+enum Held {
+    /// With the digest of the statement's bytes.
+    Record(Digest, Box<RecordFacts>),
+    /// The digest of the record that was taken back, as it is written.
+    Retraction(String),
+    /// Why it is neither.
+    Defect(Defect),
 }
 
 impl Index {
-    /// The index of a store. `kept` is where it is kept between calls; an index that cannot be read is made again.
+    /// The index of a store. `place` is where it is kept between calls; one that cannot be read is made again.
     ///
     /// # Errors
     /// When the store cannot be listed, or the index cannot be written.
-    pub fn read(store: &Store, kept: &Path) -> Result<Self, StoreError> {
-        let (files, earlier) = rayon::join(|| store.stamped(), || load(kept));
-        let (files, mut earlier) = (files?, earlier);
-        let known = earlier.len();
-        // What is known moves; a copy of every record would take longer than reading the index.
-        let found: Vec<Result<Entry, (PathBuf, Stamp)>> = files
-            .into_iter()
-            .map(|(file, stamp)| match earlier.remove(file.to_string_lossy().as_ref()) {
-                Some(entry) if entry.stamp == stamp => Ok(entry),
-                _ => Err((file, stamp)),
-            })
-            .collect();
-        let changed = found.len() != known || found.iter().any(Result::is_err);
-        let entries: Vec<Entry> = found
-            .into_par_iter()
-            .map(|found| {
-                found.unwrap_or_else(|(file, stamp)| {
-                    let name = file.to_string_lossy().into_owned();
-                    let kept = match store.read_file(file) {
-                        Ok(Read::Record(stored)) => {
-                            Kept::Record { digest: stored.digest.clone(), facts: Box::new(stored.facts()) }
-                        }
-                        Ok(Read::Retraction(retraction)) => {
-                            Kept::Retraction { retracts: retraction.retracts }
-                        }
-                        Err(Defect { file, reason }) => Kept::Defect { file, reason },
-                    };
-                    Entry { file: name, stamp, kept }
-                })
-            })
-            .collect();
-        if changed {
-            save(kept, &entries)?;
+    pub fn read(store: &Store, place: &Path) -> Result<Self, StoreError> {
+        let kept = Kept::load(place, form::NAME);
+        let known = Form::decode(kept.body());
+        let walk = Walk { store, known: known.as_ref(), changed: AtomicBool::new(false) };
+        let found = walk.folder(Path::new(""), Cow::Borrowed(OsStr::new("")), known.as_ref().map(|known| &known.store))?;
+        if walk.changed.into_inner() {
+            let stored = form::encode(&found).and_then(|body| kept::store(place, form::NAME, &body));
+            stored.map_err(StoreError::file(place))?;
         }
-        Ok(Self::of(entries))
+        Ok(Self::of(found))
     }
 
     /// Add what another store holds. A record that both hold counts once.
@@ -101,23 +88,36 @@ impl Index {
         self.defects.extend(other.defects);
     }
 
-    fn of(entries: Vec<Entry>) -> Self {
-        let retracts = |entry: &Entry| match &entry.kept {
-            Kept::Retraction { retracts } => Some(retracts.clone()),
-            Kept::Record { .. } | Kept::Defect { .. } => None,
-        };
-        let retracted: BTreeSet<String> = entries.iter().filter_map(retracts).collect();
+    fn of(store: Folder<'_>) -> Self {
+        let mut retracted = BTreeSet::new();
+        let mut records = Vec::new();
         let mut index = Self::default();
-        for entry in entries {
-            match entry.kept {
-                Kept::Record { digest, .. } if retracted.contains(&digest) => index.retracted += 1,
-                Kept::Record { facts, .. } => {
-                    index.records.entry(facts.falsifier.clone()).or_default().push(*facts);
+        let mut open = vec![store];
+        while let Some(folder) = open.pop() {
+            for file in folder.files {
+                match file.held {
+                    Held::Record(digest, facts) => records.push((digest, facts)),
+                    Held::Retraction(retracts) => drop(retracted.insert(retracts)),
+                    Held::Defect(defect) => index.defects.push(defect),
                 }
-                Kept::Retraction { .. } => {}
-                Kept::Defect { file, reason } => index.defects.push(Defect { file, reason }),
             }
+            // The last one is taken first.
+            open.extend(folder.folders.into_iter().rev());
         }
+        if !retracted.is_empty() {
+            let all = records.len();
+            let hex = |digest: &Digest| digest.to_string().trim_start_matches("sha256:").to_owned();
+            records.retain(|(digest, _)| !retracted.contains(&hex(digest)));
+            index.retracted = all - records.len();
+        }
+        let mut records = records.into_iter().map(|(_, facts)| *facts).peekable();
+        while let Some(first) = records.next() {
+            let falsifier = first.falsifier.clone();
+            let mut list = vec![first];
+            list.extend(std::iter::from_fn(|| records.next_if(|next| next.falsifier == falsifier)));
+            index.records.entry(falsifier).or_default().append(&mut list);
+        }
+        index.defects.sort_by(|a, b| root::order(Path::new(&a.file), Path::new(&b.file)));
         index
     }
 }
@@ -127,25 +127,104 @@ fn name(record: &RecordFacts) -> &str {
     record.file.rsplit('/').next().unwrap_or(&record.file)
 }
 
-fn head() -> Head {
-    Head { schema: SCHEMA, pv: env!("CARGO_PKG_VERSION").to_owned() }
+/// A walk through a store with what is known of it.
+struct Walk<'s, 'k> {
+    store: &'s Store,
+    known: Option<&'k Form<'k>>,
+    /// Whether anything is other than what is known.
+    changed: AtomicBool,
 }
 
-fn load(path: &Path) -> HashMap<String, Entry> {
-    let Ok(text) = std::fs::read_to_string(path) else { return HashMap::new() };
-    let Some((first, lines)) = text.split_once('\n') else { return HashMap::new() };
-    if serde_json::from_str::<Head>(first).ok() != Some(head()) {
-        return HashMap::new();
+/// Folders of so little depth have their folders looked at side by side; below, it would cost more than it saves.
+const SIDE_BY_SIDE: usize = 2;
+
+impl<'k> Walk<'_, 'k> {
+    /// A folder with all below it, by its path relative to the store.
+    fn folder(
+        &self,
+        path: &Path,
+        name: Cow<'k, OsStr>,
+        known: Option<&'k form::Folder<'k>>,
+    ) -> Result<Folder<'k>, StoreError> {
+        // Before its names are read, so that what comes later shows.
+        let stamp = Stamp::of(&self.store.dir().join(path)).unwrap_or_default();
+        let (stamp, folders, files): (_, Vec<_>, Vec<_>) = match known {
+            Some(known) if known.stamp == stamp && stamp != Stamp::default() => {
+                let folders = known.folders.iter().map(|known| (Cow::Borrowed(OsStr::new(known.name)), Some(known)));
+                let files = known.files.iter().map(|known| (Cow::Borrowed(OsStr::new(known.name)), Some(known)));
+                (stamp, folders.collect(), files.collect())
+            }
+            _ => {
+                self.changed.store(true, Ordering::Relaxed);
+                let Entries { folders, files } = self.store.entries(path)?;
+                let folders = folders.into_iter().map(|name| {
+                    let known = known.and_then(|known| known.folders.iter().find(|known| known.name == name));
+                    (Cow::Owned(name), known)
+                });
+                let files = files.into_iter().map(|name| {
+                    let known = known.and_then(|known| known.files.iter().find(|known| known.name == name));
+                    (Cow::Owned(name), known)
+                });
+                (stamp, folders.collect(), files.collect())
+            }
+        };
+        let shown = self.store.shown(path);
+        let mut full = self.store.dir().join(path);
+        let files = files.into_iter().map(|(name, known)| {
+            full.push(&name);
+            let file = self.file(&full, path, &shown, name, known);
+            full.pop();
+            file
+        });
+        let files = files.collect();
+        let below = |(name, known): (Cow<'k, OsStr>, _)| self.folder(&path.join(&name), name, known);
+        let folders = if path.components().count() < SIDE_BY_SIDE {
+            folders.into_par_iter().map(below).collect::<Result<_, _>>()?
+        } else {
+            folders.into_iter().map(below).collect::<Result<_, _>>()?
+        };
+        Ok(Folder { name, stamp, folders, files })
     }
-    let entry = |line| serde_json::from_str::<Entry>(line).ok().map(|entry| (entry.file.clone(), entry));
-    lines.par_lines().filter_map(entry).collect()
+
+    /// A file by its whole path, with the path of its folder relative to the store and the one that is shown.
+    fn file(
+        &self,
+        full: &Path,
+        folder: &Path,
+        shown: &str,
+        name: Cow<'k, OsStr>,
+        known: Option<&'k form::File<'k>>,
+    ) -> File<'k> {
+        // One that is gone by now has a stamp that none has, so that it is looked at again.
+        let stamp = Stamp::of(full).unwrap_or_default();
+        let shown = || format!("{shown}/{}", name.to_string_lossy());
+        let held = |known: &form::File<'k>| self.known?.held(known, shown());
+        if let Some(known) = known.filter(|known| known.stamp == stamp && stamp != Stamp::default())
+            && let Some(held) = held(known)
+        {
+            return File { name, stamp, content: known.digest(), held };
+        }
+        self.changed.store(true, Ordering::Relaxed);
+        let file = folder.join(&name);
+        let bytes = match self.store.bytes(&file) {
+            Ok(bytes) => bytes,
+            Err(defect) => return File { name, stamp: Stamp::default(), content: None, held: Held::Defect(defect) },
+        };
+        let content = Some(Digest::of(&bytes));
+        if let Some(held) = known.filter(|known| known.digest() == content).and_then(held) {
+            return File { name, stamp, content, held };
+        }
+        let held = match self.store.read_bytes(&file, bytes) {
+            Ok(Read::Record(stored)) => match Digest::parse(&format!("sha256:{}", stored.digest)) {
+                Ok(digest) => Held::Record(digest, Box::new(stored.facts())),
+                Err(error) => Held::Defect(Defect { file: shown(), reason: error.to_string() }),
+            },
+            Ok(Read::Retraction(retraction)) => Held::Retraction(retraction.retracts),
+            Err(defect) => Held::Defect(defect),
+        };
+        File { name, stamp, content, held }
+    }
 }
 
-fn save(path: &Path, entries: &[Entry]) -> Result<(), StoreError> {
-    let fail = |error: serde_json::Error| StoreError::file(path)(error.into());
-    let mut lines =
-        entries.par_iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>().map_err(fail)?;
-    lines.insert(0, serde_json::to_string(&head()).map_err(fail)?);
-    lines.push(String::new());
-    crate::atomic::write(path, lines.join("\n").as_bytes()).map_err(StoreError::file(path))
-}
+#[cfg(test)]
+mod tests;

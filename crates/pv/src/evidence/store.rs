@@ -7,14 +7,13 @@
 
 use super::dsse::Envelope;
 use crate::atomic::{self, HALF_WRITTEN};
-use crate::binding::executable::Stamp;
 use contract::evidence::{RecordError, Statement, file_name, sha256_hex};
 use contract::id::{ContractId, FalsifierId};
 use contract::status::facts::RecordFacts;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -155,7 +154,7 @@ impl Store {
     pub fn read(&self) -> Result<Contents, StoreError> {
         let mut contents = Contents::default();
         let read: Vec<Result<Read, Defect>> =
-            self.files()?.into_par_iter().map(|file| self.read_file(file)).collect();
+            self.files()?.par_iter().map(|file| self.read_bytes(file, self.bytes(file)?)).collect();
         let mut retractions = BTreeMap::new();
         for read in read {
             match read {
@@ -172,58 +171,59 @@ impl Store {
         Ok(contents)
     }
 
-    /// Every file, sorted, relative to the store. Half-written files of a killed process are no files of it.
+    /// Every file, sorted, relative to the store.
     fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
-        Ok(self.stamped()?.into_iter().map(|(file, _)| file).collect())
-    }
-
-    /// Every file with its stamp, folders side by side. A file that is gone before it is looked at has a stamp that
-    /// none has, so that it is looked at again.
-    pub(super) fn stamped(&self) -> Result<Vec<(PathBuf, Stamp)>, StoreError> {
-        let mut files = match self.below_folder(Path::new("")) {
-            Err(StoreError::File { path, source })
-                if source.kind() == io::ErrorKind::NotFound && path == self.dir =>
-            {
-                Vec::new()
-            }
-            found => found?,
-        };
-        files.par_sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut files = Vec::new();
+        let mut open = vec![PathBuf::new()];
+        while let Some(folder) = open.pop() {
+            let entries = self.entries(&folder)?;
+            files.extend(entries.files.iter().map(|name| folder.join(name)));
+            open.extend(entries.folders.iter().map(|name| folder.join(name)));
+        }
+        files.sort_unstable();
         Ok(files)
     }
 
-    fn below_folder(&self, folder: &Path) -> Result<Vec<(PathBuf, Stamp)>, StoreError> {
+    /// The names in a folder by its path relative to the store. Half-written files of a killed process are no files
+    /// of it; a store whose folder does not exist is empty.
+    pub(super) fn entries(&self, folder: &Path) -> Result<Entries, StoreError> {
         let path = self.dir.join(folder);
-        let (mut files, mut folders) = (Vec::new(), Vec::new());
-        for entry in std::fs::read_dir(&path).map_err(StoreError::file(&path))? {
+        let mut entries = Entries { folders: Vec::new(), files: Vec::new() };
+        let listed = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path == self.dir => return Ok(entries),
+            listed => listed.map_err(StoreError::file(&path))?,
+        };
+        for entry in listed {
             let entry = entry.map_err(StoreError::file(&path))?;
-            let kind = entry.file_type().map_err(StoreError::file(&path))?;
             let name = entry.file_name();
-            if kind.is_dir() {
-                folders.push(folder.join(name));
+            // A link is a file: what counts is the content it leads to.
+            if entry.file_type().map_err(StoreError::file(&path))?.is_dir() {
+                entries.folders.push(name);
             } else if !name.to_string_lossy().starts_with(HALF_WRITTEN) && name != ".gitkeep" {
-                // A link is followed: what counts is the content.
-                let metadata = if kind.is_symlink() { entry.path().metadata() } else { entry.metadata() };
-                let stamp = metadata.and_then(|metadata| Stamp::read(&metadata));
-                files.push((folder.join(name), stamp.unwrap_or(Stamp { size: 0, modified: 0 })));
+                entries.files.push(name);
             }
         }
-        let below = folders.into_par_iter().map(|folder| self.below_folder(&folder));
-        for found in below.collect::<Result<Vec<_>, _>>()? {
-            files.extend(found);
-        }
-        Ok(files)
+        entries.folders.sort_unstable();
+        entries.files.sort_unstable();
+        Ok(entries)
     }
 
-    fn shown(&self, file: &Path) -> String {
+    /// A path relative to the store as reports show it.
+    pub(super) fn shown(&self, file: &Path) -> String {
         let parts: Vec<_> = file.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-        format!("{}/{}", self.shown, parts.join("/"))
+        if parts.is_empty() { self.shown.clone() } else { format!("{}/{}", self.shown, parts.join("/")) }
     }
 
-    pub(super) fn read_file(&self, file: PathBuf) -> Result<Read, Defect> {
-        let shown = self.shown(&file);
+    /// The bytes of a file by its path relative to the store.
+    pub(super) fn bytes(&self, file: &Path) -> Result<Vec<u8>, Defect> {
+        let defect = |error: io::Error| Defect { file: self.shown(file), reason: error.to_string() };
+        std::fs::read(self.dir.join(file)).map_err(defect)
+    }
+
+    /// What the bytes of a file say.
+    pub(super) fn read_bytes(&self, file: &Path, bytes: Vec<u8>) -> Result<Read, Defect> {
+        let shown = self.shown(file);
         let defect = |reason: String| Defect { file: shown.clone(), reason };
-        let bytes = std::fs::read(self.dir.join(&file)).map_err(|e| defect(e.to_string()))?;
         let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
         if name.ends_with(RETRACTED) {
             let retraction: Retraction =
@@ -330,6 +330,12 @@ impl Store {
         let path = self.dir.join(relative);
         std::fs::remove_file(&path).map_err(StoreError::file(&path))
     }
+}
+
+/// The names in a folder of a store, sorted.
+pub(super) struct Entries {
+    pub(super) folders: Vec<OsString>,
+    pub(super) files: Vec<OsString>,
 }
 
 /// A file of a store, read.

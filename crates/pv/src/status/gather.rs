@@ -155,8 +155,9 @@ impl Tree {
         let mut content = Content::read(cargo, dir, settings)?;
         let mut current = BTreeMap::new();
         let mut unheld = BTreeMap::new();
-        for falsifier in contracts.iter().flat_map(|contract| &contract.falsification_tests) {
-            let held = content.of(falsifier);
+        let falsifiers: Vec<_> =
+            contracts.iter().flat_map(|contract| &contract.falsification_tests).collect();
+        for (falsifier, held) in falsifiers.iter().zip(content.of_all(&falsifiers)) {
             current.insert(falsifier.id.clone(), held.current);
             if !held.missing.is_empty() {
                 unheld.insert(falsifier.id.clone(), held.missing);

@@ -60,7 +60,10 @@ fn an_unchanged_file_is_not_parsed_again_and_a_changed_one_is() {
     let known = fs::read(cache(dir.path())).unwrap();
     let digest = |text: &str| *Digest::of(text.as_bytes()).bytes();
     let at = known.windows(32).position(|window| window == digest(GOOD)).unwrap();
-    let lie = [&known[..at], &digest(BAD), &known[at + 32..]].concat();
+    let line = known.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    // The digest of everything after it stands behind the first line.
+    let body = [&known[line + 32..at], &digest(BAD), &known[at + 32..]].concat();
+    let lie = [&known[..line], Digest::of(&body).bytes(), &body].concat();
     fs::write(dir.path().join("contracts/a-v1.yaml"), BAD).unwrap();
     fs::write(cache(dir.path()), &lie).unwrap();
     assert_eq!(lint(dir.path()).0, Some(0));

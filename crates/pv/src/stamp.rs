@@ -1,0 +1,98 @@
+//! What tells a file apart from an earlier one of its name without reading it.
+
+use serde::{Deserialize, Serialize};
+use std::fs::Metadata;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A change may have the time of the change before it when it comes sooner than this: the coarsest clock of a file
+/// system ticks every two seconds.
+const TICK: Duration = Duration::from_secs(2);
+
+/// The stamp of a file or folder: two equal stamps are of the same content.
+///
+/// What was changed a moment ago can be changed once more without its times telling. Its stamp therefore holds the
+/// moment of looking and equals no other, so that whoever keeps it reads the file again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Bytes.
+    pub size: u64,
+    /// Nanoseconds from 1970 to the last change of the content, as far as anybody who set it says.
+    pub modified: u64,
+    /// Nanoseconds from 1970 to the last change of anything, which nobody can set; 0 where the system tells none.
+    pub changed: u64,
+    /// The number of the file in its file system; 0 where the system tells none.
+    pub inode: u64,
+}
+
+impl Stamp {
+    /// The stamp of a file, or of what a link leads to.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        Self::read(&path.metadata()?)
+    }
+
+    /// The stamp that metadata tell.
+    ///
+    /// # Errors
+    /// When the system knows no time of the last change.
+    pub fn read(metadata: &Metadata) -> io::Result<Self> {
+        Ok(Self::told(metadata, metadata.modified()?).settled(SystemTime::now()))
+    }
+
+    #[cfg(unix)]
+    fn told(metadata: &Metadata, modified: SystemTime) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        // Times before 1970 are all the same to us; the size still counts.
+        let second = u64::try_from(metadata.ctime()).unwrap_or_default();
+        let part = u64::try_from(metadata.ctime_nsec()).unwrap_or_default();
+        let changed = second.saturating_mul(1_000_000_000).saturating_add(part);
+        Self { size: metadata.len(), modified: nanos(modified), changed, inode: metadata.ino() }
+    }
+
+    #[cfg(not(unix))]
+    fn told(metadata: &Metadata, modified: SystemTime) -> Self {
+        Self { size: metadata.len(), modified: nanos(modified), changed: 0, inode: 0 }
+    }
+
+    /// The stamp as it may be kept by whoever looks at the file `now`.
+    fn settled(self, now: SystemTime) -> Self {
+        let last = if self.changed > 0 { self.changed } else { self.modified };
+        let tick = u64::try_from(TICK.as_nanos()).unwrap_or(u64::MAX);
+        if last.saturating_add(tick) < nanos(now) { self } else { Self { changed: nanos(now), ..self } }
+    }
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    u64::try_from(since).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_been_left_alone_has_a_stamp_to_rely_on() {
+        let at = |ms| UNIX_EPOCH + Duration::from_millis(ms);
+        let of = |changed: u64, modified: u64| Stamp {
+            size: 3,
+            modified: modified * 1_000_000,
+            changed: changed * 1_000_000,
+            inode: 7,
+        };
+        let old = of(10_000, 9_000);
+        assert_eq!(old.settled(at(12_001)), old);
+        for now in [10_000, 11_000, 12_000] {
+            assert_ne!(old.settled(at(now)), old, "{now}");
+            assert_ne!(old.settled(at(now)), old.settled(at(now + 1)), "{now}");
+        }
+        // A file that was given an old time a moment ago is no old file; one of the future never settles where its
+        // own time is all there is.
+        assert_ne!(of(20_000, 1).settled(at(20_500)), of(20_000, 1));
+        assert_ne!(of(0, 30_000).settled(at(20_500)), of(0, 30_000));
+    }
+}
