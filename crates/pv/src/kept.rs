@@ -62,7 +62,7 @@ pub fn store(place: &Path, form: &str, body: &[u8]) -> io::Result<()> {
 
 /// The first line: another build of the same version does not count.
 fn head(form: &str) -> String {
-    let program = std::env::current_exe().and_then(|path| path.metadata()).and_then(|found| Stamp::read(&found));
+    let program = std::env::current_exe().and_then(|path| Stamp::of(&path));
     let Stamp { size, modified, .. } = program.unwrap_or_default();
     format!("pv {form} {} {size} {modified}\n", env!("CARGO_PKG_VERSION"))
 }

@@ -1,7 +1,6 @@
 //! What tells a file apart from an earlier one of its name without reading it.
 
 use serde::{Deserialize, Serialize};
-use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,6 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A change may have the time of the change before it when it comes sooner than this: the coarsest clock of a file
 /// system ticks every two seconds.
 const TICK: Duration = Duration::from_secs(2);
+
+/// Set in a time that is the moment of looking; no clock shows it before the year 2262.
+const MOMENT: u64 = 1 << 63;
 
 /// The stamp of a file or folder: two equal stamps are of the same content.
 ///
@@ -31,38 +33,51 @@ impl Stamp {
     ///
     /// # Errors
     /// When it cannot be looked at.
+    #[cfg(unix)]
     pub fn of(path: &Path) -> io::Result<Self> {
-        Self::read(&path.metadata()?)
+        Ok(Self::told(&rustix::fs::stat(path)?))
     }
 
-    /// The stamp that metadata tell.
+    /// The stamp of a file, or of what a link leads to.
     ///
     /// # Errors
-    /// When the system knows no time of the last change.
-    pub fn read(metadata: &Metadata) -> io::Result<Self> {
-        Ok(Self::told(metadata, metadata.modified()?).settled(SystemTime::now()))
-    }
-
-    #[cfg(unix)]
-    fn told(metadata: &Metadata, modified: SystemTime) -> Self {
-        use std::os::unix::fs::MetadataExt as _;
-        // Times before 1970 are all the same to us; the size still counts.
-        let second = u64::try_from(metadata.ctime()).unwrap_or_default();
-        let part = u64::try_from(metadata.ctime_nsec()).unwrap_or_default();
-        let changed = second.saturating_mul(1_000_000_000).saturating_add(part);
-        Self { size: metadata.len(), modified: nanos(modified), changed, inode: metadata.ino() }
-    }
-
+    /// When it cannot be looked at, or the system knows no time of the last change.
     #[cfg(not(unix))]
-    fn told(metadata: &Metadata, modified: SystemTime) -> Self {
-        Self { size: metadata.len(), modified: nanos(modified), changed: 0, inode: 0 }
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let metadata = path.metadata()?;
+        let stamp =
+            Self { size: metadata.len(), modified: nanos(metadata.modified()?), changed: 0, inode: 0 };
+        Ok(stamp.settled(SystemTime::now()))
+    }
+
+    /// The stamp that the system tells of an open file or a name.
+    #[cfg(unix)]
+    pub(crate) fn told(stat: &rustix::fs::Stat) -> Self {
+        // The fields have other types on other systems. Times before 1970 are all the same to us.
+        fn number(field: impl TryInto<u64>) -> u64 {
+            field.try_into().unwrap_or_default()
+        }
+        fn time(seconds: impl TryInto<u64>, nanos: impl TryInto<u64>) -> u64 {
+            number(seconds).saturating_mul(1_000_000_000).saturating_add(number(nanos))
+        }
+        let stamp = Self {
+            size: number(stat.st_size),
+            modified: time(stat.st_mtime, stat.st_mtime_nsec),
+            changed: time(stat.st_ctime, stat.st_ctime_nsec),
+            inode: number(stat.st_ino),
+        };
+        stamp.settled(SystemTime::now())
     }
 
     /// The stamp as it may be kept by whoever looks at the file `now`.
     fn settled(self, now: SystemTime) -> Self {
         let last = if self.changed > 0 { self.changed } else { self.modified };
         let tick = u64::try_from(TICK.as_nanos()).unwrap_or(u64::MAX);
-        if last.saturating_add(tick) < nanos(now) { self } else { Self { changed: nanos(now), ..self } }
+        if last.saturating_add(tick) < nanos(now) {
+            self
+        } else {
+            Self { changed: nanos(now) | MOMENT, ..self }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::cache::{self, Cache, Fresh};
 use crate::context::{Context, Repository};
 use crate::error::Error;
+use crate::evidence::source::DERIVED;
 use crate::faults::{self, Site};
 use crate::lint::{self, allow::Allow};
 use crate::report::{Counts, Report};
@@ -276,9 +277,23 @@ pub fn by_place(a: &Diagnostic, b: &Diagnostic) -> Ordering {
 /// The files below a root that git does not ignore, hidden ones included, relative to it and sorted.
 #[must_use]
 pub fn tree(root: &Path) -> Vec<String> {
+    walk(root, &[])
+}
+
+/// Those of them that are sources of anything: what reports and evidence are made of is not listed, and there is very
+/// much of it.
+#[must_use]
+pub fn sources(root: &Path) -> Vec<String> {
+    walk(root, DERIVED)
+}
+
+fn walk(root: &Path, leave_out: &'static [&'static str]) -> Vec<String> {
+    let left_out = |entry: &ignore::DirEntry| {
+        entry.depth() == 1 && entry.file_name().to_str().is_some_and(|name| leave_out.contains(&name))
+    };
     let walk = ignore::WalkBuilder::new(root)
         .hidden(false)
-        .filter_entry(|entry| entry.file_name() != ".git")
+        .filter_entry(move |entry| entry.file_name() != ".git" && !left_out(entry))
         .build();
     let files =
         walk.filter_map(Result::ok).filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));

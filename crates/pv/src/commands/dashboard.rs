@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::status::gather::{Knowledge, Stores, gather};
 use crate::status::verdict;
-use crate::workspace::tree;
+use crate::workspace::sources;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -63,7 +63,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let failures = verdict::failures(&gathered.status, &settings.gate);
     notes.extend(failures.iter().map(|failure| format!("Fails a check: {failure}")));
     let contracts = gathered.contracts();
-    let tests = source::tests(dir, &tree(dir));
+    let tests = source::tests(dir, &sources(dir));
     let basis = Basis {
         contracts: &contracts,
         settings,

@@ -193,7 +193,7 @@ fn word(need: Require) -> String {
 
 fn planted(repository: &Repository) -> Vec<FaultName> {
     let Some(root) = &repository.root else { return Vec::new() };
-    let tree = crate::workspace::tree(root.dir());
+    let tree = crate::workspace::sources(root.dir());
     let product = faults::planted(root.dir(), &tree).into_iter().filter(|(_, site)| site.product);
     product.filter_map(|(name, _)| FaultName::parse(&name).ok()).collect()
 }

@@ -3,6 +3,7 @@
 //! the same names while its own is; where a stamp tells nothing, the digest of the content decides.
 
 mod form;
+mod place;
 
 use super::store::{Defect, Entries, Read, Store, StoreError};
 use crate::kept::{self, Kept};
@@ -12,6 +13,7 @@ use contract::id::FalsifierId;
 use contract::root;
 use contract::status::facts::RecordFacts;
 use form::Form;
+use place::Place;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +71,8 @@ impl Index {
         let kept = Kept::load(place, form::NAME);
         let known = Form::decode(kept.body());
         let walk = Walk { store, known: known.as_ref(), changed: AtomicBool::new(false) };
-        let found = walk.folder(Path::new(""), Cow::Borrowed(OsStr::new("")), known.as_ref().map(|known| &known.store))?;
+        let (top, name) = (known.as_ref().map(|known| &known.store), Cow::Borrowed(OsStr::new("")));
+        let found = walk.folder(Path::new(""), Place::open(store.dir()).ok(), name, top)?;
         if walk.changed.into_inner() {
             let stored = form::encode(&found).and_then(|body| kept::store(place, form::NAME, &body));
             stored.map_err(StoreError::file(place))?;
@@ -139,19 +142,23 @@ struct Walk<'s, 'k> {
 const SIDE_BY_SIDE: usize = 2;
 
 impl<'k> Walk<'_, 'k> {
-    /// A folder with all below it, by its path relative to the store.
+    /// A folder with all below it, by its path relative to the store. One that cannot be opened has no stamp, and
+    /// listing it says why.
     fn folder(
         &self,
         path: &Path,
+        place: Option<Place>,
         name: Cow<'k, OsStr>,
         known: Option<&'k form::Folder<'k>>,
     ) -> Result<Folder<'k>, StoreError> {
         // Before its names are read, so that what comes later shows.
-        let stamp = Stamp::of(&self.store.dir().join(path)).unwrap_or_default();
+        let stamp = place.as_ref().and_then(|place| place.stamp().ok()).unwrap_or_default();
         let (stamp, folders, files): (_, Vec<_>, Vec<_>) = match known {
             Some(known) if known.stamp == stamp && stamp != Stamp::default() => {
-                let folders = known.folders.iter().map(|known| (Cow::Borrowed(OsStr::new(known.name)), Some(known)));
-                let files = known.files.iter().map(|known| (Cow::Borrowed(OsStr::new(known.name)), Some(known)));
+                let folders =
+                    known.folders.iter().map(|known| (Cow::Borrowed(OsStr::new(known.name)), Some(known)));
+                let files =
+                    known.files.iter().map(|known| (Cow::Borrowed(OsStr::new(known.name)), Some(known)));
                 (stamp, folders.collect(), files.collect())
             }
             _ => {
@@ -169,15 +176,16 @@ impl<'k> Walk<'_, 'k> {
             }
         };
         let shown = self.store.shown(path);
-        let mut full = self.store.dir().join(path);
-        let files = files.into_iter().map(|(name, known)| {
-            full.push(&name);
-            let file = self.file(&full, path, &shown, name, known);
-            full.pop();
-            file
-        });
-        let files = files.collect();
-        let below = |(name, known): (Cow<'k, OsStr>, _)| self.folder(&path.join(&name), name, known);
+        let file = |(name, known): (Cow<'k, OsStr>, _)| {
+            // One that is gone by now has a stamp that none has, so that it is looked at again.
+            let stamp = place.as_ref().and_then(|place| place.stamp_of(&name).ok()).unwrap_or_default();
+            self.file(stamp, path, &shown, name, known)
+        };
+        let files = files.into_iter().map(file).collect();
+        let below = |(name, known): (Cow<'k, OsStr>, _)| {
+            let inner = place.as_ref().and_then(|place| place.below(&name).ok());
+            self.folder(&path.join(&name), inner, name, known)
+        };
         let folders = if path.components().count() < SIDE_BY_SIDE {
             folders.into_par_iter().map(below).collect::<Result<_, _>>()?
         } else {
@@ -186,17 +194,15 @@ impl<'k> Walk<'_, 'k> {
         Ok(Folder { name, stamp, folders, files })
     }
 
-    /// A file by its whole path, with the path of its folder relative to the store and the one that is shown.
+    /// A file with the path of its folder relative to the store and the one that is shown.
     fn file(
         &self,
-        full: &Path,
+        stamp: Stamp,
         folder: &Path,
         shown: &str,
         name: Cow<'k, OsStr>,
         known: Option<&'k form::File<'k>>,
     ) -> File<'k> {
-        // One that is gone by now has a stamp that none has, so that it is looked at again.
-        let stamp = Stamp::of(full).unwrap_or_default();
         let shown = || format!("{shown}/{}", name.to_string_lossy());
         let held = |known: &form::File<'k>| self.known?.held(known, shown());
         if let Some(known) = known.filter(|known| known.stamp == stamp && stamp != Stamp::default())
@@ -208,7 +214,9 @@ impl<'k> Walk<'_, 'k> {
         let file = folder.join(&name);
         let bytes = match self.store.bytes(&file) {
             Ok(bytes) => bytes,
-            Err(defect) => return File { name, stamp: Stamp::default(), content: None, held: Held::Defect(defect) },
+            Err(defect) => {
+                return File { name, stamp: Stamp::default(), content: None, held: Held::Defect(defect) };
+            }
         };
         let content = Some(Digest::of(&bytes));
         if let Some(held) = known.filter(|known| known.digest() == content).and_then(held) {

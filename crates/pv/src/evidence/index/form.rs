@@ -188,7 +188,15 @@ impl<'k> Form<'k> {
             Some(missed) => serde_json::from_str(self.text(missed)?).ok()?,
             None => Vec::new(),
         };
-        Some(MeasureFacts { metric, comparisons, worst: self.optional(worst)?, headroom, declared, hit, missed })
+        Some(MeasureFacts {
+            metric,
+            comparisons,
+            worst: self.optional(worst)?,
+            headroom,
+            declared,
+            hit,
+            missed,
+        })
     }
 
     fn axes(&self, row: &Axes) -> Option<evidence::Axes> {

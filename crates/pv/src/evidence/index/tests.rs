@@ -74,7 +74,8 @@ fn what_is_kept_is_what_was_found() {
     ];
     let mut records: Vec<RecordFacts> =
         outcomes.into_iter().map(|outcome| facts("evidence/c/a.json", outcome)).collect();
-    let bare = RecordFacts { fault: None, measure: None, commit: None, signed_by: None, ..records[0].clone() };
+    let bare =
+        RecordFacts { fault: None, measure: None, commit: None, signed_by: None, ..records[0].clone() };
     records.push(bare);
     let (of_file, of_statement) = (Digest::of(b"file"), Digest::of(b"statement"));
     let mut files: Vec<File<'_>> = records
@@ -94,7 +95,9 @@ fn what_is_kept_is_what_was_found() {
     }
     assert!(matches!(held(&known.files[5]), Held::Retraction(retracts) if retracts == "00ff"));
     let defect = held(&known.files[6]);
-    assert!(matches!(defect, Held::Defect(Defect { file, reason }) if file == "evidence/c/c" && reason == "r"));
+    assert!(
+        matches!(defect, Held::Defect(Defect { file, reason }) if file == "evidence/c/c" && reason == "r")
+    );
     assert_eq!(known.files[6].digest(), None);
     for end in 0..body.len() {
         assert!(Form::decode(&body[..end]).is_none(), "cut at {end}");
