@@ -8,7 +8,6 @@ mod cuda_sim;
 #[path = "../generated/mod.rs"]
 mod generated;
 mod harness;
-mod operands;
 mod operations;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod simulator;

@@ -207,6 +207,10 @@ pub trait Backend: Sized {
     fn vector(&mut self, tensor: Tensor<'_>) -> Result<Self::Vector, Self::Err>;
     /// All weights are taken up: gives back what only that needed.
     fn settle(&mut self) {}
+    /// Waits until everything asked for is done, where a backend queues its work.
+    fn wait(&mut self) -> Result<(), Self::Err> {
+        Ok(())
+    }
     /// Memory of its device; `None` where that is the host's.
     fn memory(&self) -> Result<Option<Memory>, Self::Err> {
         Ok(None)

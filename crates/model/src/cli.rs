@@ -4,7 +4,9 @@
 pub mod bench;
 pub mod bisect;
 pub mod diff;
+pub mod doctor;
 pub mod error;
+pub mod eval;
 pub mod exit;
 pub mod inspect;
 pub mod interrupt;
@@ -15,6 +17,7 @@ pub mod prompt;
 pub mod replay;
 pub mod run;
 pub mod synth;
+pub mod test_ops;
 pub mod trace;
 
 use clap::{Parser, Subcommand};
@@ -68,8 +71,14 @@ commands! {
     Run => run,
     /// Measure tokens per second
     Bench => bench,
+    /// Measure how well a text is predicted, and how far that is from logits that were saved
+    Eval => eval,
     /// Write a file of any shape with random weights
     Synth => synth,
+    /// Compare every operation on every weight format with what it means, and time it
+    TestOps => test_ops,
+    /// Tell what this machine has, and whether it is enough for a model
+    Doctor => doctor,
     /// Compile every CUDA kernel, and report registers, spills and warnings
     Kernels => kernels,
     /// Run a prompt and keep the values made on the way

@@ -43,6 +43,8 @@ use zerocopy::IntoBytes;
 
 /// Rows of a step up to which it is recorded; longer ones are dominated by their work, not by its launches.
 const RECORDED_ROWS: usize = 64;
+/// Architecture that a compiler is asked about where there is no device.
+const ASSUMED: &str = "sm_90";
 /// Blocks of exact attention for each multiprocessor, each with scratch for a whole context.
 const EXACT_BLOCKS: usize = 4;
 
@@ -92,6 +94,33 @@ impl std::str::FromStr for Ops {
         let found = Self::ALL.into_iter().find(|ops| ops.name() == name);
         found.ok_or_else(|| format!("expected one of {names}"))
     }
+}
+
+/// What there is of CUDA, part by part.
+#[derive(Debug)]
+pub struct Probe {
+    /// The device and the bytes of its memory that are free.
+    pub device: Result<(Properties, usize)>,
+    /// Where device code comes from.
+    pub code: Result<String>,
+}
+
+/// Looks for a device and for device code, and takes nothing into use.
+#[must_use]
+pub fn probe(options: &Options) -> Probe {
+    let device = Context::new(options.device, &options.libraries)
+        .and_then(|context| Ok((context.properties().clone(), context.memory()?.0)));
+    let architecture = match &device {
+        Ok((properties, _)) => properties.architecture.clone(),
+        Err(_) => ASSUMED.to_owned(),
+    };
+    let code = if options.libraries.is_empty() && ahead::is_for(&architecture) {
+        Ok(format!("embedded for {architecture}"))
+    } else {
+        let version = rtc::Compiler::new(&options.libraries, None, architecture.clone()).version();
+        version.map(|(major, minor)| format!("NVRTC {major}.{minor} for {architecture}"))
+    };
+    Probe { device, code }
 }
 
 /// A device, a precision and the kernels for them. It stays on the thread that made it.
@@ -324,6 +353,10 @@ impl Backend for Cuda {
     type Route = Route;
     type Err = Error;
     type Inside = Taps;
+
+    fn wait(&mut self) -> Result<()> {
+        self.launcher.stream.wait()
+    }
 
     fn mat(&mut self, tensor: Tensor<'_>) -> Result<Matrix> {
         let before = self.launcher.context.allocated();

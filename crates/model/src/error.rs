@@ -157,6 +157,14 @@ pub enum Error {
         /// What was found and what is accepted.
         what: String,
     },
+    /// A file of saved logits that cannot be used, or may not be written.
+    #[error("{}: {what}", path.display())]
+    Logits {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what is accepted.
+        what: String,
+    },
     /// A capsule that cannot be read.
     #[error("{}: {what}", path.display())]
     Capsule {

@@ -39,6 +39,16 @@ impl Footprint {
         let cached = 2 * 2 * (config.layers * config.kv_width()) as u64;
         Self { active, cached }
     }
+
+    /// Bytes of the planes of a pass of so many rows, of which so many give logits, in f32.
+    #[must_use]
+    pub fn workspace(config: &Config, rows: usize, out_rows: usize) -> u64 {
+        let c = config;
+        let experts = c.experts.map_or(0, |e| e.count);
+        let row = 3 * c.hidden + 2 * c.q_width() + 2 * c.kv_width() + experts;
+        let chosen = c.chosen() * (3 * c.ff + c.hidden);
+        4 * (rows * (row + chosen) + out_rows * (c.hidden + c.vocab)) as u64
+    }
 }
 
 #[cfg(test)]

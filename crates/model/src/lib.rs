@@ -36,11 +36,14 @@ pub mod cuda;
 
 pub mod intervene;
 pub mod loadcheck;
+pub mod machine;
 pub mod observer;
 pub mod session;
 pub mod trace;
 
+pub mod battery;
 pub mod bench;
+pub mod eval;
 pub mod generate;
 pub mod sample;
 

@@ -254,6 +254,15 @@ impl Session {
         self.parts(tokens, out, Some(observer))
     }
 
+    /// Tokens that one pass computes at most: those of [`Session::run`] are cut into parts of so many.
+    #[must_use]
+    pub fn rows_at_once(&self, out: Out) -> usize {
+        match out {
+            Out::Last => CHUNK,
+            Out::All => (LOGITS / self.config.vocab.max(1)).clamp(1, CHUNK),
+        }
+    }
+
     /// Logits of the last pass, `[out rows, vocab]`.
     ///
     /// # Errors
@@ -285,11 +294,7 @@ impl Session {
             let (tokens, position, context) = (tokens.len(), self.position, self.config.context);
             return Err(Error::Context { tokens, position, context });
         }
-        let chunk = match out {
-            Out::Last => CHUNK,
-            Out::All => (LOGITS / vocab.max(1)).clamp(1, CHUNK),
-        };
-        for part in tokens.chunks(chunk) {
+        for part in tokens.chunks(self.rows_at_once(out)) {
             let n = part.len() as u32;
             let start = self.position as u32;
             let rows = Rows {

@@ -1,9 +1,9 @@
 //! Everything between the matrix products, over widths that fill no block of threads.
 
 use super::{alone, device};
-use crate::operands::{config, normed, numbers, plane, rows, vector};
 use falsify::{Claim, falsifier};
 use model::backend::{Backend, Cols, KvShape, Precision, Routes};
+use model::battery::operands::{config, normed, numbers, plane, rows, vector};
 use model::config::{Experts, Pairing};
 use model::cpu::Cpu;
 use model::cuda::Cuda;

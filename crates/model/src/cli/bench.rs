@@ -7,6 +7,7 @@ use super::output::{Bytes, stdout};
 use super::place::Place;
 use crate::bench::{Case, Summary, Work, bandwidth};
 use crate::footprint::Footprint;
+use crate::machine;
 use crate::session::{Device, Model, Options};
 use crate::trace::{Format as Stored, Plan, Positions, Selection, parse_stages};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,7 +20,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Each test is done once to warm up and then -r times; shown are mean and standard deviation. `of bandwidth` is the bytes that
-decoding reads (weights of the chosen experts, keys and values) over what the threads of this machine can read. With --trace,
+decoding reads (weights of the chosen experts, keys and values) over what the threads of this machine can read; json and csv
+hold the most memory that the process held, too. With --trace,
 traced and untraced repetitions take turns; `times untraced` is what a traced one costs, files included.
 
 Example: apr bench model.gguf -p 64 -n 0 --trace all --positions all
@@ -201,6 +203,8 @@ struct Row {
     of_bandwidth: Option<f64>,
     /// Of traced work: its time over that of the same work untraced.
     times_untraced: Option<f64>,
+    /// The most memory that the process held until then; none where the system does not tell.
+    peak_bytes: Option<u64>,
 }
 
 impl Row {
@@ -242,6 +246,7 @@ impl Row {
             bandwidth,
             of_bandwidth,
             times_untraced: None,
+            peak_bytes: machine::peak(),
         }
     }
 }
@@ -268,6 +273,9 @@ const COLUMNS: [&str; 10] = [
     "times untraced",
 ];
 
+/// Columns that only the CSV file has.
+const MORE: [&str; 1] = ["peak bytes"];
+
 impl Format {
     fn from_name(name: &str) -> Result<Self, Error> {
         match name {
@@ -285,7 +293,7 @@ impl Format {
                 writeln!(out, "|{}", "---|".repeat(columns.len()))?;
             }
             Self::Json => write!(out, "[")?,
-            Self::Csv => writeln!(out, "{}", columns.join(","))?,
+            Self::Csv => writeln!(out, "{},{}", columns.join(","), MORE.join(","))?,
         }
         out.flush()?;
         Ok(())
@@ -329,7 +337,8 @@ impl Format {
                     share,
                     row.times_untraced.map(|t| t.to_string()).unwrap_or_default(),
                 ];
-                writeln!(out, "{}", cells[..columns.len()].join(","))?;
+                let peak = row.peak_bytes.map(|p| p.to_string()).unwrap_or_default();
+                writeln!(out, "{},{peak}", cells[..columns.len()].join(","))?;
             }
         }
         out.flush()?;

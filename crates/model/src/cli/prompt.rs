@@ -28,7 +28,7 @@ pub struct Given {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
     /// The prompt as a text file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "text-file", value_name = "FILE")]
     pub prompt_file: Option<PathBuf>,
     /// The prompt as token ids: 1,2,3
     #[arg(long, value_name = "IDS")]

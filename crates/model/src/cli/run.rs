@@ -3,10 +3,11 @@
 use super::error::Error;
 use super::exit::Exit;
 use super::interrupt;
-use super::output::stdout;
+use super::output::{Bytes, stdout};
 use super::place::Place;
 use super::prompt::{Prompt, message, tokenizer};
 use crate::generate::{Next, Outcome, Text, generate};
+use crate::machine;
 use crate::sample::{Sampler, Settings};
 use crate::session::{Model, Session};
 use crate::tokenizer::{Message, Tokenizer};
@@ -140,6 +141,8 @@ struct Report<'a> {
     load_s: f64,
     prompt_s: f64,
     decode_s: f64,
+    /// The most memory that the process held at once; null where the system does not tell.
+    peak_bytes: Option<u64>,
 }
 
 impl Runner<'_> {
@@ -157,6 +160,7 @@ impl Runner<'_> {
                 load_s: self.load.as_secs_f64(),
                 prompt_s: outcome.prompt.as_secs_f64(),
                 decode_s: outcome.decode.as_secs_f64(),
+                peak_bytes: machine::peak(),
             };
             let mut out = stdout();
             serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from)?;
@@ -258,8 +262,9 @@ impl Runner<'_> {
         let rate = |n: usize, time: Duration| n as f64 / time.as_secs_f64().max(1e-9);
         let n = outcome.tokens.len();
         let finish = if interrupt::caught() { "interrupted" } else { outcome.finish.name() };
+        let peak = machine::peak().map(|p| format!("; peak memory {}", Bytes(p))).unwrap_or_default();
         eprintln!(
-            "load {:.2} s; prompt {prompt} tokens, {:.2} s, {:.1} tok/s; output {n} tokens, {:.2} s, {:.1} tok/s; {finish}",
+            "load {:.2} s; prompt {prompt} tokens, {:.2} s, {:.1} tok/s; output {n} tokens, {:.2} s, {:.1} tok/s; {finish}{peak}",
             self.load.as_secs_f64(),
             outcome.prompt.as_secs_f64(),
             rate(prompt, outcome.prompt),

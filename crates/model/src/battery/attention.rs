@@ -1,8 +1,9 @@
 //! Causal attention of grouped queries over a cache that was filled in two steps.
 
-use super::{Backend, Case, Config, Error, Operation, Pairing, plane, rows, shape, values};
-use model::backend::{Cols, KvShape};
+use super::{Backend, Case, Clock, Config, Error, Operation, Pairing, Work, plane, rows, shape, values};
+use crate::backend::{Cols, KvShape};
 
+/// Attention of the last rows.
 pub(super) struct Attention {
     config: Config,
     /// Rows that are in the cache before.
@@ -20,7 +21,7 @@ impl Attention {
 }
 
 impl Operation for Attention {
-    fn of(case: &Case) -> Result<Self, Error> {
+    fn of(case: &dyn Case) -> Result<Self, Error> {
         let config = shape(case.size("head_dim")?, Pairing::Halves);
         let (before, asking) = (case.size("before")?, case.size("rows")?);
         let width = config.q_width() + 2 * config.kv_width();
@@ -54,7 +55,14 @@ impl Operation for Attention {
         }
         out
     }
-    fn results<B: Backend>(&self, be: &mut B) -> Result<Vec<f32>, B::Err> {
+    fn work(&self) -> Work {
+        let Config { heads, head_dim, .. } = self.config;
+        // A score and a weighted value of each key that a row sees, and the key's exponential.
+        let keys: usize = (self.before..self.before + self.asking).map(|row| row + 1).sum();
+        let kept = 2 * (self.before + self.asking) * self.config.kv_width();
+        Work::floats(kept + 2 * self.asking * self.config.q_width(), keys * heads * (4 * head_dim + 1))
+    }
+    fn results<B: Backend>(&self, be: &mut B, clock: &mut Clock) -> Result<Vec<f32>, B::Err> {
         let Config { kv_heads, head_dim, .. } = self.config;
         let width = self.width();
         // Less room than is needed at the end: the cache grows.
@@ -69,7 +77,7 @@ impl Operation for Attention {
         let qkv = plane(be, width, asking)?;
         be.append(&mut kv, &qkv, &self.config, &batch)?;
         let mut o = be.act(self.asking, self.config.q_width())?;
-        be.attention(&mut o, &qkv, &kv, &self.config, &batch)?;
+        clock.run(be, |be| be.attention(&mut o, &qkv, &kv, &self.config, &batch))?;
         be.read(&o, Cols::ALL)
     }
 }

@@ -1,20 +1,20 @@
 //! Weights of every format: looked up, and multiplied with activations.
 
-use super::{Backend, Case, Error, Operation, Pairing, plane, rows, shape, values};
-use crate::operands::{Weights, normed, numbers};
-use model::backend::{Cols, Precision};
-use model::config::{Config, Experts};
-use model::cpu::Cpu;
-use model::quant::{FORMATS, Format};
-use std::num::NonZeroUsize;
+use super::operands::{Weights, normed, numbers};
+use super::{Backend, Case, Clock, Error, Operation, Pairing, Work, plane, rows, shape, values};
+use crate::backend::{Cols, Precision};
+use crate::config::{Config, Experts};
+use crate::quant::{FORMATS, Format};
+use crate::{numerics, quant, route};
 
 /// Columns of a block of activations in 8 bits.
 const QUANTA: usize = 32;
 
-fn format(case: &Case) -> Result<Format, Error> {
+fn format(case: &dyn Case) -> Result<Format, Error> {
     let name = case.word("format")?;
+    let unknown = || Error::Unknown { what: "format", found: name.to_owned(), expected: quant::names() };
     let row = FORMATS.iter().find(|row| row.name == name);
-    Ok(row.ok_or_else(|| format!("no format `{name}`"))?.format)
+    Ok(row.ok_or_else(unknown)?.format)
 }
 
 fn weights_of(w: &Weights) -> Result<Vec<f32>, Error> {
@@ -30,24 +30,43 @@ pub(super) struct Dequantize {
 }
 
 impl Operation for Dequantize {
-    fn of(case: &Case) -> Result<Self, Error> {
+    fn of(case: &dyn Case) -> Result<Self, Error> {
         let format = format(case)?;
         let block = format.row().block.max(QUANTA);
         let weights =
-            Weights::random(format, 1, case.size("rows")?, case.size("blocks")? * block, case.seed());
+            Weights::random(format, 1, case.size("rows")?, case.size("blocks")? * block, case.seed())?;
         let all = weights_of(&weights)?;
         Ok(Self { weights, all })
     }
     fn meaning(&self) -> Vec<f64> {
         self.all.iter().map(|v| f64::from(*v)).collect()
     }
-    fn results<B: Backend>(&self, be: &mut B) -> Result<Vec<f32>, B::Err> {
+    fn work(&self) -> Work {
+        let weights = self.weights.rows * self.weights.cols;
+        Work { bytes: self.weights.bytes.len() + 4 * weights, flops: 2 * weights }
+    }
+    fn results<B: Backend>(&self, be: &mut B, clock: &mut Clock) -> Result<Vec<f32>, B::Err> {
         let mat = be.mat(self.weights.tensor())?;
         let batch = be.batch(&rows(0, self.weights.rows), None)?;
         let mut o = be.act(self.weights.rows, self.weights.cols)?;
-        be.embed(&mut o, &mat, &batch)?;
+        clock.run(be, |be| be.embed(&mut o, &mat, &batch))?;
         be.read(&o, Cols::ALL)
     }
+}
+
+/// Logits that rows choose their experts by.
+fn logits(experts: Experts, n: usize) -> Vec<f32> {
+    numbers(5, n * experts.count)
+}
+
+/// The experts of each row, best first.
+fn choices(experts: Experts, n: usize) -> Vec<u32> {
+    let (mut order, mut weights) = (Vec::new(), vec![0.0; experts.used]);
+    let mut all = vec![0; n * experts.used];
+    for (ids, logits) in all.chunks_mut(experts.used).zip(logits(experts, n).chunks(experts.count)) {
+        route::choose(logits, &experts, &mut order, ids, &mut weights);
+    }
+    all
 }
 
 /// Rows of activations times a matrix, or times that of each expert that a row chose.
@@ -70,7 +89,7 @@ impl Product {
     }
 
     fn route<B: Backend>(&self, be: &mut B, experts: Experts) -> Result<B::Route, B::Err> {
-        let logits = plane(be, experts.count, &numbers(5, self.n * experts.count))?;
+        let logits = plane(be, experts.count, &logits(experts, self.n))?;
         let mut route = be.route_plane(self.n, experts.used)?;
         be.top_k(&mut route, &logits, &self.config(experts))?;
         Ok(route)
@@ -79,7 +98,7 @@ impl Product {
     /// The activations that the weights are multiplied with: in 8 bits, `d = amax / 127` and `rint(x / d)` of each block.
     fn activations(&self) -> Vec<f64> {
         let quantized = |block: &[f32]| -> Vec<f64> {
-            let scale = block.iter().fold(0.0_f32, |m, v| m.max(v.abs())) / 127.0;
+            let scale = block.iter().fold(0.0_f32, |m, v| if v.abs() > m { v.abs() } else { m }) / 127.0;
             let quantum = |v: &f32| f64::from((v / scale).round_ties_even()) * f64::from(scale);
             block.iter().map(|v| if scale == 0.0 { 0.0 } else { quantum(v) }).collect()
         };
@@ -115,29 +134,34 @@ impl Product {
 }
 
 impl Operation for Product {
-    fn of(case: &Case) -> Result<Self, Error> {
+    fn of(case: &dyn Case) -> Result<Self, Error> {
         let format = format(case)?;
         let block = format.row().block.max(QUANTA);
         let (n, count) = (case.size("n")?, case.size("experts")?);
         let weights =
-            Weights::random(format, count, case.size("rows")?, case.size("blocks")? * block, case.seed());
+            Weights::random(format, count, case.size("rows")?, case.size("blocks")? * block, case.seed())?;
         let all = weights_of(&weights)?;
         let raw = values(case.word("values")?, case.seed() + 1, n * weights.cols)?;
         let precision = match case.word("backend")?.split_once(':') {
-            Some((_, name)) => Precision::from_name(name).ok_or("the precisions are exact and fast")?,
-            None => return Err("a backend is written device:precision".into()),
+            Some((_, name)) => Precision::from_name(name),
+            None => None,
+        };
+        let Some(precision) = precision else {
+            let expected = "device:exact or device:fast".to_owned();
+            return Err(Error::Unknown {
+                what: "backend",
+                found: case.word("backend")?.to_owned(),
+                expected,
+            });
         };
         let experts = (count > 1).then(|| Experts { count, used: count.div_ceil(2), renormalize: true });
-        // What is multiplied is what the norm gave, in its own bits: it has a claim of its own.
-        let mut cpu = Cpu::new(Precision::Exact, NonZeroUsize::new(1))?;
-        let x = normed(&mut cpu, weights.cols, &raw)?;
-        let x = cpu.read(&x, Cols::ALL)?;
-        let mut product = Self { weights, all, x, raw, n, experts, ids: Vec::new(), precision };
-        if let Some(experts) = experts {
-            let route = product.route(&mut cpu, experts)?;
-            product.ids = cpu.read_route(&route)?.ids;
+        // What is multiplied is what the norm gave, in its own bits: it has a claim of its own, and so has the choice.
+        let (ones, mut x) = (vec![1.0; weights.cols], vec![0.0; raw.len()]);
+        for (o, x) in x.chunks_mut(weights.cols).zip(raw.chunks(weights.cols)) {
+            numerics::norm(o, x, &ones, super::operands::EPS);
         }
-        Ok(product)
+        let ids = experts.map(|experts| choices(experts, n)).unwrap_or_default();
+        Ok(Self { weights, all, x, raw, n, experts, ids, precision })
     }
     fn meaning(&self) -> Vec<f64> {
         self.sums(|w, x| f64::from(w) * x)
@@ -145,13 +169,24 @@ impl Operation for Product {
     fn magnitude(&self) -> Option<Vec<f64>> {
         Some(self.sums(|w, x| (f64::from(w) * x).abs()))
     }
-    fn results<B: Backend>(&self, be: &mut B) -> Result<Vec<f32>, B::Err> {
+    fn work(&self) -> Work {
+        let Weights { count, rows, cols, .. } = self.weights;
+        let entries = if self.experts.is_some() { self.ids.len() } else { self.n };
+        // Of experts those that a row chose.
+        let mut chosen = self.ids.clone();
+        chosen.sort_unstable();
+        chosen.dedup();
+        let matrices = if self.experts.is_some() { chosen.len() } else { 1 };
+        let weights = self.weights.bytes.len() / count.max(1) * matrices;
+        Work { bytes: weights + 4 * (self.n * cols + entries * rows), flops: 2 * entries * rows * cols }
+    }
+    fn results<B: Backend>(&self, be: &mut B, clock: &mut Clock) -> Result<Vec<f32>, B::Err> {
         let mat = be.mat(self.weights.tensor())?;
         let x = normed(be, self.weights.cols, &self.raw)?;
         let route = self.experts.map(|experts| self.route(be, experts)).transpose()?;
         let entries = self.experts.map_or(self.n, |experts| self.n * experts.used);
         let mut o = plane(be, self.weights.rows, &vec![0.0; entries * self.weights.rows])?;
-        be.matmul(&mut o, 0, &mat, &x, route.as_ref())?;
+        clock.run(be, |be| be.matmul(&mut o, 0, &mat, &x, route.as_ref()))?;
         be.read(&o, Cols::ALL)
     }
 }

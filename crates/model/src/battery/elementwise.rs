@@ -1,7 +1,9 @@
 //! Norms, rotation and the gated unit: each row by itself.
 
-use super::{Backend, Case, Config, Error, Operation, Pairing, plane, rows, shape, values, vector};
-use model::backend::Cols;
+use super::{
+    Backend, Case, Clock, Config, Error, Operation, Pairing, Work, plane, rows, shape, values, vector,
+};
+use crate::backend::Cols;
 
 const EPS: f32 = 1e-6;
 
@@ -20,7 +22,7 @@ pub(super) struct Norm {
 }
 
 impl Operation for Norm {
-    fn of(case: &Case) -> Result<Self, Error> {
+    fn of(case: &dyn Case) -> Result<Self, Error> {
         let (rows, cols) = (case.size("rows")?, case.size("cols")?);
         let x = values(case.word("values")?, case.seed(), rows * cols)?;
         Ok(Self { cols, x, w: values("ordinary", case.seed() + 1, cols)? })
@@ -28,10 +30,13 @@ impl Operation for Norm {
     fn meaning(&self) -> Vec<f64> {
         self.x.chunks(self.cols).flat_map(|x| normed(x, &self.w)).collect()
     }
-    fn results<B: Backend>(&self, be: &mut B) -> Result<Vec<f32>, B::Err> {
+    fn work(&self) -> Work {
+        Work::floats(2 * self.x.len() + self.cols, 4 * self.x.len())
+    }
+    fn results<B: Backend>(&self, be: &mut B, clock: &mut Clock) -> Result<Vec<f32>, B::Err> {
         let (x, w) = (plane(be, self.cols, &self.x)?, vector(be, &self.w)?);
         let mut o = be.act(x_rows(&self.x, self.cols), self.cols)?;
-        be.norm(&mut o, &x, &w, EPS)?;
+        clock.run(be, |be| be.norm(&mut o, &x, &w, EPS))?;
         be.read(&o, Cols::ALL)
     }
 }
@@ -58,7 +63,7 @@ impl HeadNorm {
 }
 
 impl Operation for HeadNorm {
-    fn of(case: &Case) -> Result<Self, Error> {
+    fn of(case: &dyn Case) -> Result<Self, Error> {
         let (rows, heads, head_dim) = (case.size("rows")?, case.size("heads")?, case.size("head_dim")?);
         let x = values(case.word("values")?, case.seed(), rows * (heads * head_dim + 2 * BESIDE))?;
         Ok(Self { heads, head_dim, x, w: values("ordinary", case.seed() + 1, head_dim)? })
@@ -74,9 +79,13 @@ impl Operation for HeadNorm {
         }
         out
     }
-    fn results<B: Backend>(&self, be: &mut B) -> Result<Vec<f32>, B::Err> {
+    fn work(&self) -> Work {
+        Work::floats(2 * self.x.len() + self.head_dim, 4 * self.x.len())
+    }
+    fn results<B: Backend>(&self, be: &mut B, clock: &mut Clock) -> Result<Vec<f32>, B::Err> {
         let (mut x, w) = (plane(be, self.width(), &self.x)?, vector(be, &self.w)?);
-        be.head_norm(&mut x, Cols::new(BESIDE, self.heads * self.head_dim), &w, EPS)?;
+        let heads = Cols::new(BESIDE, self.heads * self.head_dim);
+        clock.run(be, |be| be.head_norm(&mut x, heads, &w, EPS))?;
         be.read(&x, Cols::ALL)
     }
 }
@@ -89,11 +98,14 @@ pub(super) struct Rope {
 }
 
 impl Operation for Rope {
-    fn of(case: &Case) -> Result<Self, Error> {
+    fn of(case: &dyn Case) -> Result<Self, Error> {
         let pairing = match case.word("pairing")? {
             "halves" => Pairing::Halves,
             "neighbours" => Pairing::Neighbours,
-            other => return Err(format!("no pairing `{other}`").into()),
+            other => {
+                let expected = "halves or neighbours".to_owned();
+                return Err(Error::Unknown { what: "pairing", found: other.to_owned(), expected });
+            }
         };
         let config = shape(case.size("head_dim")?, pairing);
         let x = values("ordinary", case.seed(), case.size("rows")? * config.q_width())?;
@@ -117,11 +129,14 @@ impl Operation for Rope {
         }
         out
     }
-    fn results<B: Backend>(&self, be: &mut B) -> Result<Vec<f32>, B::Err> {
+    fn work(&self) -> Work {
+        Work::floats(2 * self.x.len(), 3 * self.x.len())
+    }
+    fn results<B: Backend>(&self, be: &mut B, clock: &mut Clock) -> Result<Vec<f32>, B::Err> {
         let width = self.config.q_width();
         let batch = be.batch(&rows(self.position, x_rows(&self.x, width)), None)?;
         let mut x = plane(be, width, &self.x)?;
-        be.rope(&mut x, Cols::new(0, width), &self.config, &batch)?;
+        clock.run(be, |be| be.rope(&mut x, Cols::new(0, width), &self.config, &batch))?;
         be.read(&x, Cols::ALL)
     }
 }
@@ -133,7 +148,7 @@ pub(super) struct Swiglu {
 }
 
 impl Operation for Swiglu {
-    fn of(case: &Case) -> Result<Self, Error> {
+    fn of(case: &dyn Case) -> Result<Self, Error> {
         let (rows, cols) = (case.size("rows")?, case.size("cols")?);
         Ok(Self { cols, x: values(case.word("values")?, case.seed(), rows * 2 * cols)? })
     }
@@ -145,10 +160,13 @@ impl Operation for Swiglu {
         };
         self.x.chunks(2 * self.cols).flat_map(row).collect()
     }
-    fn results<B: Backend>(&self, be: &mut B) -> Result<Vec<f32>, B::Err> {
+    fn work(&self) -> Work {
+        Work::floats(self.x.len() / 2 * 3, self.x.len() / 2 * 4)
+    }
+    fn results<B: Backend>(&self, be: &mut B, clock: &mut Clock) -> Result<Vec<f32>, B::Err> {
         let x = plane(be, 2 * self.cols, &self.x)?;
         let mut h = be.act(x_rows(&self.x, 2 * self.cols), self.cols)?;
-        be.swiglu(&mut h, &x)?;
+        clock.run(be, |be| be.swiglu(&mut h, &x))?;
         be.read(&h, Cols::ALL)
     }
 }

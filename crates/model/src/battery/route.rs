@@ -1,8 +1,8 @@
 //! The router's choice, and the sum of what the chosen experts gave.
 
-use super::{Backend, Case, Config, Error, Operation, Pairing, plane, shape, values};
-use model::backend::Cols;
-use model::config::Experts;
+use super::{Backend, Case, Clock, Config, Error, Operation, Pairing, Work, plane, shape, values};
+use crate::backend::Cols;
+use crate::config::Experts;
 
 /// The chosen experts of each row and their weights. Which experts are left by a NaN is nobody's promise: their numbers
 /// are not compared then, their weights are.
@@ -36,7 +36,7 @@ impl TopK {
 }
 
 impl Operation for TopK {
-    fn of(case: &Case) -> Result<Self, Error> {
+    fn of(case: &dyn Case) -> Result<Self, Error> {
         let count = case.size("experts")?;
         // No more experts are used than there are.
         let experts =
@@ -51,11 +51,15 @@ impl Operation for TopK {
     fn meaning(&self) -> Vec<f64> {
         self.rows().flat_map(|row| self.row(row)).collect()
     }
-    fn results<B: Backend>(&self, be: &mut B) -> Result<Vec<f32>, B::Err> {
+    fn work(&self) -> Work {
+        // An exponential and an addition of each, besides the search.
+        Work::floats(self.logits.len() + 2 * self.rows().len() * self.experts.used, 2 * self.logits.len())
+    }
+    fn results<B: Backend>(&self, be: &mut B, clock: &mut Clock) -> Result<Vec<f32>, B::Err> {
         let Experts { count, used, .. } = self.experts;
         let logits = plane(be, count, &self.logits)?;
         let mut route = be.route_plane(self.rows().len(), used)?;
-        be.top_k(&mut route, &logits, &self.config)?;
+        clock.run(be, |be| be.top_k(&mut route, &logits, &self.config))?;
         let found = be.read_route(&route)?;
         let rows = found.ids.chunks(used).zip(found.weights.chunks(used)).zip(self.rows());
         Ok(rows
@@ -91,7 +95,7 @@ impl Combine {
 }
 
 impl Operation for Combine {
-    fn of(case: &Case) -> Result<Self, Error> {
+    fn of(case: &dyn Case) -> Result<Self, Error> {
         let (rows, used, cols) = (case.size("rows")?, case.size("used")?, case.size("cols")?);
         let experts = Experts { count: 2 * used, used, renormalize: true };
         let top_k = TopK {
@@ -107,7 +111,10 @@ impl Operation for Combine {
     fn magnitude(&self) -> Option<Vec<f64>> {
         Some(self.sums(|w, y| (w * f64::from(y)).abs()))
     }
-    fn results<B: Backend>(&self, be: &mut B) -> Result<Vec<f32>, B::Err> {
+    fn work(&self) -> Work {
+        Work::floats(self.y.len() / self.top_k.experts.used.max(1) + self.y.len(), 2 * self.y.len())
+    }
+    fn results<B: Backend>(&self, be: &mut B, clock: &mut Clock) -> Result<Vec<f32>, B::Err> {
         let TopK { config, experts, logits } = &self.top_k;
         let rows = self.top_k.rows().len();
         let logits = plane(be, experts.count, logits)?;
@@ -115,7 +122,7 @@ impl Operation for Combine {
         be.top_k(&mut route, &logits, config)?;
         let y = plane(be, self.cols, &self.y)?;
         let mut o = be.act(rows, self.cols)?;
-        be.combine(&mut o, &y, &route)?;
+        clock.run(be, |be| be.combine(&mut o, &y, &route))?;
         be.read(&o, Cols::ALL)
     }
 }
