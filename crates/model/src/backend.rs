@@ -105,7 +105,7 @@ pub struct KvShape {
 }
 
 /// The rows of one pass: a prefill chunk, one decode step and 64 sequences are the same thing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub struct Rows {
     /// Token of each row.
     pub token: Vec<u32>,
@@ -115,6 +115,23 @@ pub struct Rows {
     pub sequence: Vec<u32>,
     /// Rows that logits are wanted for, ascending.
     pub out: Vec<u32>,
+}
+
+impl Clone for Rows {
+    fn clone(&self) -> Self {
+        let mut rows = Self::default();
+        rows.clone_from(self);
+        rows
+    }
+
+    /// Keeps the room there is, so that a step of decoding allocates nothing.
+    fn clone_from(&mut self, source: &Self) {
+        let Self { token, position, sequence, out } = source;
+        self.token.clone_from(token);
+        self.position.clone_from(position);
+        self.sequence.clone_from(sequence);
+        self.out.clone_from(out);
+    }
 }
 
 /// Memory of a device that is not the host's, in bytes.

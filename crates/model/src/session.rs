@@ -149,6 +149,8 @@ pub struct Session {
     engine: Box<dyn Engine>,
     /// What watches every pass, before the caller's observer.
     attached: Vec<Box<dyn Observer>>,
+    /// Those of the pass at hand.
+    rows: Rows,
 }
 
 impl Session {
@@ -205,7 +207,13 @@ impl Session {
         }
         model.check()?;
         let engine = Box::new(Runner::new(be, model, layers)?);
-        Ok(Self { config: Arc::clone(&model.config), position: 0, engine, attached: Vec::new() })
+        Ok(Self {
+            config: Arc::clone(&model.config),
+            position: 0,
+            engine,
+            attached: Vec::new(),
+            rows: Rows::default(),
+        })
     }
 
     /// Has an observer watch every pass from now on, after those attached before it and before the caller's.
@@ -297,21 +305,24 @@ impl Session {
         for part in tokens.chunks(self.rows_at_once(out)) {
             let n = part.len() as u32;
             let start = self.position as u32;
-            let rows = Rows {
-                token: part.to_vec(),
-                position: (start..start + n).collect(),
-                sequence: vec![0; part.len()],
-                out: match out {
-                    Out::All => (0..n).collect(),
-                    Out::Last => vec![n - 1],
-                },
-            };
+            let Rows { token, position, sequence, out: wanted } = &mut self.rows;
+            token.clear();
+            token.extend_from_slice(part);
+            position.clear();
+            position.extend(start..start + n);
+            sequence.clear();
+            sequence.resize(part.len(), 0);
+            wanted.clear();
+            wanted.extend(match out {
+                Out::All => 0..n,
+                Out::Last => n - 1..n,
+            });
             let attached = self.attached.iter_mut().map(|o| &mut **o as &mut dyn Observer);
             // Reborrowed for each part; `as_deref_mut` would demand that the object outlive the session.
             let observer = observer.as_mut().map(|o| &mut **o as &mut dyn Observer);
             let mut all = Several(attached.chain(observer).collect());
             let watched = if all.0.is_empty() { None } else { Some(&mut all as &mut dyn Observer) };
-            match self.engine.pass(&rows, watched) {
+            match self.engine.pass(&self.rows, watched) {
                 Err(Error::Stopped) => return Err(all.reason().unwrap_or(Error::Stopped)),
                 other => other?,
             }

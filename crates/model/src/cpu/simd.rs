@@ -241,33 +241,34 @@ pub(crate) fn open(level: Level, format: Format, tile: &[u8], opened: &mut Opene
 pub(crate) fn products(level: Level, opened: &Opened, x: &[&[Q8Block]], out: &mut [[f32; ROWS]]) {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    fn avx512<const SPLIT: bool, const MIN: bool, const WIDE: bool>(
+    fn avx512<const SPLIT: bool, const MIN: bool, const BITS: u32>(
         opened: &Opened,
-        offset: i16,
         x: &[&[Q8Block]],
         out: &mut [[f32; ROWS]],
     ) {
-        product::rows::<words::Avx512, SPLIT, MIN, WIDE>(opened, offset, x, out);
+        product::rows::<words::Avx512, SPLIT, MIN, BITS>(opened, x, out);
     }
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn avx2<const SPLIT: bool, const MIN: bool, const WIDE: bool>(
+    fn avx2<const SPLIT: bool, const MIN: bool, const BITS: u32>(
         opened: &Opened,
-        offset: i16,
         x: &[&[Q8Block]],
         out: &mut [[f32; ROWS]],
     ) {
-        product::rows::<words::Avx2, SPLIT, MIN, WIDE>(opened, offset, x, out);
+        product::rows::<words::Avx2, SPLIT, MIN, BITS>(opened, x, out);
     }
     // What the bytes of an opened tile mean is the same for many formats; a kernel is compiled once for each meaning.
     macro_rules! meaning {
         ($rows:ident, $c:ident) => {
-            match ($c::SPLIT, $c::MIN, $c::WIDE) {
-                (false, false, false) => $rows::<false, false, false>(opened, $c::OFFSET, x, out),
-                (false, false, true) => $rows::<false, false, true>(opened, $c::OFFSET, x, out),
-                (false, true, _) => $rows::<false, true, false>(opened, $c::OFFSET, x, out),
-                (true, false, _) => $rows::<true, false, false>(opened, $c::OFFSET, x, out),
-                (true, true, _) => $rows::<true, true, false>(opened, $c::OFFSET, x, out),
+            match ($c::SPLIT, $c::MIN, $c::BITS) {
+                (false, false, 4) => $rows::<false, false, 4>(opened, x, out),
+                (false, false, 5) => $rows::<false, false, 5>(opened, x, out),
+                (false, false, _) => $rows::<false, false, 8>(opened, x, out),
+                (false, true, 4) => $rows::<false, true, 4>(opened, x, out),
+                (false, true, _) => $rows::<false, true, 5>(opened, x, out),
+                (true, false, 3) => $rows::<true, false, 3>(opened, x, out),
+                (true, false, _) => $rows::<true, false, 6>(opened, x, out),
+                (true, true, _) => $rows::<true, true, 2>(opened, x, out),
             }
         };
     }

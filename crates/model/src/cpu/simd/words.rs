@@ -17,6 +17,8 @@ pub(super) trait Words: Copy {
     type F: Copy;
     /// Registers that make up a line.
     const PARTS: usize;
+    /// How many rows of activations an opened tile is multiplied with at once, 6 or 8: their sums stay in registers.
+    const ROWS: usize;
 
     fn load(line: &Line, part: usize) -> Self;
     fn store(self, line: &mut Line, part: usize);
@@ -40,12 +42,19 @@ pub(super) trait Words: Copy {
     /// Half floats of 16 rows.
     fn load_halves(halves: &Halves, part: usize) -> Self::F;
 
-    /// `sum of z * halves` as a first value for [`Words::dot4`], `z` and `halves` being pairs of 16-bit integers. With
-    /// `WIDE`, `dot4` takes care of an offset of 128 itself where it has to, and this may be 0.
-    fn start<const WIDE: bool>(z: Self, halves: [i16; 2]) -> Self;
-    /// Adds to each row's integer the products of its four bytes, unsigned, with the four of `x`, signed. Without
-    /// `WIDE` the bytes are below 128; with it, they carry an offset of 128.
-    fn dot4<const WIDE: bool>(self, q: Self, x: [i8; 4]) -> Self;
+    /// `sum of z * halves` as the first value of a sum of products, `z` and `halves` being pairs of 16-bit integers. With
+    /// bytes of eight bits, [`Words::dot4`] takes care of their offset itself where it has to, and this may be 0.
+    fn start(bits: u32, z: Self, halves: [i16; 2]) -> Self;
+    /// Begins a run of up to [`run`] words, to be added to `sum`.
+    fn begin(sum: Self) -> Self;
+    /// Adds to a run the products of each row's four bytes, unsigned and below `2^bits`, with the four of `x`, signed and
+    /// not -128. Bytes of eight bits carry an offset of 128.
+    fn dot4(self, bits: u32, q: Self, x: [i8; 4]) -> Self;
+    /// `sum` with a run added: an integer for each row.
+    fn end(self, sum: Self) -> Self;
+    /// The same, computed here: the compiler neither moves what comes before behind this nor adds in another order, where
+    /// it would keep in memory what there are too few registers for.
+    fn settled(self) -> Self;
 
     fn f_zero() -> Self::F;
     fn f_splat(x: f32) -> Self::F;
@@ -76,6 +85,19 @@ pub(super) trait Words: Copy {
     }
 }
 
+/// Words that one run holds, so that its sums of pairs fit 16 bits where there is no instruction that adds four products
+/// in 32 bits: `2 * (2^bits - 1) * 127` each.
+pub(super) const fn run(bits: u32) -> usize {
+    let words = i16::MAX as usize / (2 * ((1 << bits) - 1) * 127);
+    if words == 0 {
+        1
+    } else if words > 8 {
+        8
+    } else {
+        words
+    }
+}
+
 /// One register of 16 words.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
@@ -93,6 +115,7 @@ fn pair(halves: [i16; 2]) -> i32 {
 impl Words for Avx512 {
     type F = __m512;
     const PARTS: usize = 1;
+    const ROWS: usize = 8;
 
     #[inline(always)]
     fn load(line: &Line, _: usize) -> Self {
@@ -173,15 +196,27 @@ impl Words for Avx512 {
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(halves.as_ptr().cast())) }
     }
     #[inline(always)]
-    fn start<const WIDE: bool>(z: Self, halves: [i16; 2]) -> Self {
+    fn start(_: u32, z: Self, halves: [i16; 2]) -> Self {
         // SAFETY: see above.
         Self(unsafe { _mm512_dpwssd_epi32(_mm512_setzero_si512(), z.0, _mm512_set1_epi32(pair(halves))) })
     }
     #[inline(always)]
-    fn dot4<const WIDE: bool>(self, q: Self, x: [i8; 4]) -> Self {
+    fn begin(sum: Self) -> Self {
+        sum
+    }
+    #[inline(always)]
+    fn dot4(self, _: u32, q: Self, x: [i8; 4]) -> Self {
         let x = i32::from_le_bytes(x.map(|x| x as u8));
         // SAFETY: see above.
         Self(unsafe { _mm512_dpbusd_epi32(self.0, q.0, _mm512_set1_epi32(x)) })
+    }
+    #[inline(always)]
+    fn end(self, _: Self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn settled(self) -> Self {
+        self
     }
     #[inline(always)]
     fn f_zero() -> __m512 {
@@ -242,6 +277,7 @@ pub(super) struct Avx2(__m256i);
 impl Words for Avx2 {
     type F = __m256;
     const PARTS: usize = 2;
+    const ROWS: usize = 6;
 
     #[inline(always)]
     fn load(line: &Line, part: usize) -> Self {
@@ -330,10 +366,10 @@ impl Words for Avx2 {
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(half.as_ptr().cast())) }
     }
     #[inline(always)]
-    fn start<const WIDE: bool>(z: Self, halves: [i16; 2]) -> Self {
+    fn start(bits: u32, z: Self, halves: [i16; 2]) -> Self {
         // SAFETY: see above.
         Self(unsafe {
-            if WIDE {
+            if bits == 8 {
                 _mm256_setzero_si256()
             } else {
                 _mm256_madd_epi16(z.0, _mm256_set1_epi32(pair(halves)))
@@ -341,21 +377,45 @@ impl Words for Avx2 {
         })
     }
     #[inline(always)]
-    fn dot4<const WIDE: bool>(self, q: Self, x: [i8; 4]) -> Self {
+    fn begin(_: Self) -> Self {
+        Self::splat(0)
+    }
+    // A run holds sums of pairs, in 16 bits.
+    #[inline(always)]
+    fn dot4(self, bits: u32, q: Self, x: [i8; 4]) -> Self {
         let x = i32::from_le_bytes(x.map(|x| x as u8));
         // SAFETY: see above.
         Self(unsafe {
             let x = _mm256_set1_epi32(x);
-            // Pairs are added in 16 bits, saturating: 2 * 127 * 127 fits, and 2 * 128 * 127 does; 2 * 255 * 127 would
-            // not, so wide bytes are made signed and their signs moved to `x`.
-            let pairs = if WIDE {
+            // The sum of a pair saturates: 2 * 127 * 127 fits, and 2 * 128 * 127 does; 2 * 255 * 127 would not, so bytes
+            // of eight bits are made signed and their signs moved to `x`.
+            let pairs = if bits == 8 {
                 let q = _mm256_xor_si256(q.0, _mm256_set1_epi8(-128));
                 _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q))
             } else {
                 _mm256_maddubs_epi16(q.0, x)
             };
-            _mm256_add_epi32(self.0, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            _mm256_add_epi16(self.0, pairs)
         })
+    }
+    #[inline(always)]
+    fn end(self, sum: Self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm256_add_epi32(sum.0, _mm256_madd_epi16(self.0, _mm256_set1_epi16(1))) })
+    }
+    #[inline(always)]
+    fn settled(self) -> Self {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn settled(mut x: __m256i) -> __m256i {
+            // SAFETY: no instruction at all, between a register and itself.
+            unsafe {
+                std::arch::asm!("/* {0} */", inout(ymm_reg) x, options(nomem, nostack, preserves_flags))
+            };
+            x
+        }
+        // SAFETY: see above.
+        Self(unsafe { settled(self.0) })
     }
     #[inline(always)]
     fn f_zero() -> __m256 {
