@@ -11,7 +11,7 @@ mod products;
 mod route;
 mod table;
 
-pub use table::{Bound, Entry, Given, Sizes, TABLE};
+pub use table::{Bound, Entry, Given, Sizes, TABLE, larger};
 
 use crate::backend::Backend;
 use crate::config::{Config, Experts, Pairing};

@@ -44,12 +44,15 @@ impl Bound {
                 let all: f64 = meaning.iter().map(|m| m * m).sum();
                 if error == 0.0 { 0.0 } else { error / all }
             }
-            // A comparison with NaN is false, and NaN has to stay.
-            Self::Largest(_) => {
-                differences.map(f64::abs).fold(0.0, |most, d| if d <= most { most } else { d })
-            }
+            Self::Largest(_) => differences.map(f64::abs).fold(0.0, larger),
         }
     }
+}
+
+/// The larger of two, NaN when either is.
+#[must_use]
+pub fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a >= b { a } else { b }
 }
 
 /// Sizes by their names.

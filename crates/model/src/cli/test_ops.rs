@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output::{Bytes, present};
 use super::place::{Hardware, backend_and_precision};
 use crate::backend::{Backend, Precision};
-use crate::battery::{Clock, Entry, Given, Kind, Operation, TABLE, Visit};
+use crate::battery::{Clock, Entry, Given, Kind, Operation, TABLE, Visit, larger};
 use crate::cpu::Cpu;
 use crate::cpu::simd::Level;
 use crate::cuda::Cuda;
@@ -384,8 +384,7 @@ fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     });
     for group in rows.chunk_by(|a, b| same(a, b)) {
         let row = group[0];
-        let errors = group.iter().map(|r| r.error.0);
-        let worst = errors.fold(0.0, |most, e| if e <= most { most } else { e });
+        let worst = group.iter().map(|r| r.error.0).fold(0.0, larger);
         let format = row.format.unwrap_or("");
         let failing = group.iter().filter(|r| !r.holds).count();
         let verdict = if failing == 0 { "holds".to_owned() } else { format!("DIFFERS in {failing}") };
