@@ -60,7 +60,7 @@ pub(super) fn row<V: Words, C: Codec>(tiles: &[u8], x: &[Q8Block], out: &mut [f3
             // Both parts of some lines, then the next lines: memory is read once, in order, at an even pace.
             let heads = [C::head::<V>(record, 0), C::head::<V>(record, V::PARTS - 1)];
             each!(g in 0 1 2 3 4 5 6 7: {
-                if g < C::GROUPS && g % C::TOGETHER == 0 {
+                if g < C::GROUPS && g.is_multiple_of(C::TOGETHER) {
                     acc[0] = groups::<V, C>(acc[0], record, 0, heads[0], g, x, z);
                     if V::PARTS == 2 {
                         acc[1] = groups::<V, C>(acc[1], record, 1, heads[1], g, x, z);
@@ -100,12 +100,12 @@ fn groups<V: Words, C: Codec>(
                     t[n] = V::f_mul(C::scales::<V>(record, part, head, g).a[0], sum.to_f());
                     *sum = start(C::BITS, C::OFFSET, z[1], &x[g]);
                 }
-                if k % run == 0 {
+                if k.is_multiple_of(run) {
                     *running = V::begin(*sum);
                 }
                 let q = C::word(record, part, g, k);
                 *running = running.dot4(C::BITS, q, word(&x[g], k)).settled();
-                if (k + 1) % run == 0 {
+                if (k + 1).is_multiple_of(run) {
                     *sum = running.end(*sum).settled();
                 }
             }
@@ -173,7 +173,7 @@ fn keep<V: Words, C: Codec>(record: &[u8], part: usize, lines: &mut [Aligned]) {
     let per = lines_of(C::SPLIT, C::MIN);
     let head = C::head::<V>(record, part);
     each!(first in 0 1 2 3 4 5 6 7: {
-        if first < C::GROUPS && first % C::TOGETHER == 0 {
+        if first < C::GROUPS && first.is_multiple_of(C::TOGETHER) {
             each!(k in 0 1 2 3 4 5 6 7: {
                 each!(n in 0 1 2 3: {
                     if n < C::TOGETHER {
@@ -258,20 +258,20 @@ fn few<V: Words, const SPLIT: bool, const MIN: bool, const BITS: u32, const T: u
                     if run < 8 {
                         // The words of a short run stay in registers, and a run does not outlive its row.
                         let mut q = [V::splat(0); 8];
-                        for k in 0..run {
-                            q[k] = V::load(&lines[first + k].0, part);
+                        for (q, line) in q.iter_mut().zip(&lines[first..first + run]) {
+                            *q = V::load(&line.0, part);
                         }
                         for r in 0..T {
                             let mut sum = V::begin(i[r]);
-                            for k in 0..run {
-                                sum = sum.dot4(BITS, q[k], word(&x[r][n], first + k));
+                            for (k, q) in q[..run].iter().enumerate() {
+                                sum = sum.dot4(BITS, *q, word(&x[r][n], first + k));
                             }
                             i[r] = sum.end(i[r]).settled();
                         }
                     } else {
                         let mut runs = i.map(V::begin);
-                        for k in first..first + run {
-                            let q = V::load(&lines[k].0, part);
+                        for (k, line) in lines.iter().enumerate().skip(first).take(run) {
+                            let q = V::load(&line.0, part);
                             for r in 0..T {
                                 runs[r] = runs[r].dot4(BITS, q, word(&x[r][n], k));
                             }
