@@ -548,10 +548,11 @@ fn a_damaged_recording_is_named() {
         let file = target.join(trace.entry("lm_head").unwrap().file.as_ref().unwrap());
         let bytes = std::fs::read(&file).unwrap();
         std::fs::write(&file, &bytes[..bytes.len() - 4]).unwrap();
-        let error = trace.values("lm_head").unwrap_err().to_string();
+        // The last bytes of a file for all tensors are those of any of them.
+        let error = trace.verify().unwrap_err().to_string();
         assert!(error.contains(file.to_str().unwrap()), "{error}");
         std::fs::remove_file(&file).unwrap();
-        assert!(trace.values("lm_head").is_err());
+        assert!(Trace::open(&target).unwrap().values("lm_head").is_err());
     }
 }
 
