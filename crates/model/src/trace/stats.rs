@@ -134,8 +134,10 @@ impl Gather {
         let known = |v: f64| Number(if self.finite > 0 { v } else { f64::NAN });
         Stats {
             count: self.seen - self.masked,
-            min: known(self.min.iter().copied().fold(f32::INFINITY, f32::min).into()),
-            max: known(self.max.iter().copied().fold(f32::NEG_INFINITY, f32::max).into()),
+            min: known(self.min.iter().copied().fold(f32::INFINITY, |a, b| if b < a { b } else { a }).into()),
+            max: known(
+                self.max.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a }).into(),
+            ),
             mean: known(self.sum.iter().sum::<f64>() / n),
             rms: known((self.squares.iter().sum::<f64>() / n).sqrt()),
             nan: self.nan,
