@@ -3,7 +3,10 @@
 //! The claim hash covers what is measured and by which test; evidence for another one counts for nothing. The
 //! statement hash covers the words around it; a change there is worth a warning.
 
+use crate::binding::TestBinding;
 use crate::binding::shorthand::ShorthandError;
+use crate::claim::Claim;
+use crate::id::FalsifierId;
 use crate::schema::{Falsifier, Tests};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -96,19 +99,29 @@ pub enum HashError {
 /// # Errors
 /// When the binding's shorthand is none, or a number is not finite.
 pub fn claim(falsifier: &Falsifier) -> Result<Digest, HashError> {
-    let mut value = json!({ "id": falsifier.id, "claim": falsifier.claim });
-    if let Some(tests) = &falsifier.test {
-        let mut tests = tests.bindings()?;
-        tests.iter_mut().for_each(|test| test.timeout_s = None);
-        value["test"] = serde_json::to_value(tests)?;
+    /// Nothing is written of what the falsifier does not have.
+    #[derive(Serialize)]
+    struct Measured<'f> {
+        id: &'f FalsifierId,
+        claim: &'f Option<Claim>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        test: Option<Vec<TestBinding>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        command: Option<Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        review: Option<Value>,
     }
-    if let Some(command) = &falsifier.command {
-        value["command"] = json!({ "argv": command.argv, "exit": command.exit, "needs": command.needs });
-    }
-    if let Some(review) = &falsifier.review {
-        value["review"] = json!({ "question": review.question });
-    }
-    canonical(&value)
+    let mut test = falsifier.test.as_ref().map(Tests::bindings).transpose()?;
+    test.iter_mut().flatten().for_each(|test| test.timeout_s = None);
+    let command = falsifier.command.as_ref();
+    let review = falsifier.review.as_ref();
+    canonical(&Measured {
+        id: &falsifier.id,
+        claim: &falsifier.claim,
+        test,
+        command: command.map(|of| json!({ "argv": of.argv, "exit": of.exit, "needs": of.needs })),
+        review: review.map(|of| json!({ "question": of.question })),
+    })
 }
 
 /// The hash of the words around the claim: rule, prediction, where to look when it fails.
@@ -117,10 +130,16 @@ pub fn claim(falsifier: &Falsifier) -> Result<Digest, HashError> {
 /// Never for a loaded contract.
 pub fn statement(falsifier: &Falsifier) -> Result<Digest, HashError> {
     let Falsifier { rule, prediction, if_fails, .. } = falsifier;
-    canonical(&json!({ "rule": rule, "prediction": prediction, "if_fails": if_fails }))
+    #[derive(Serialize)]
+    struct Words<'f> {
+        rule: &'f str,
+        prediction: &'f str,
+        if_fails: &'f str,
+    }
+    canonical(&Words { rule, prediction, if_fails })
 }
 
-fn canonical(value: &Value) -> Result<Digest, HashError> {
+fn canonical(value: &impl Serialize) -> Result<Digest, HashError> {
     Ok(Digest::of(&serde_json_canonicalizer::to_vec(value)?))
 }
 
@@ -129,7 +148,7 @@ impl Tests {
     ///
     /// # Errors
     /// When the shorthand is none.
-    pub fn bindings(&self) -> Result<Vec<crate::binding::TestBinding>, ShorthandError> {
+    pub fn bindings(&self) -> Result<Vec<TestBinding>, ShorthandError> {
         match self {
             Self::Shorthand(text) => Ok(vec![crate::binding::shorthand::parse(text)?]),
             Self::One(test) => Ok(vec![(**test).clone()]),

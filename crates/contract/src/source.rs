@@ -4,7 +4,7 @@
 
 use crate::diagnostic::{Diagnostic, Location, Position, Severity, Span};
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// The largest file that is read: 16 MiB.
@@ -14,10 +14,17 @@ pub const MAX_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct Source {
     path: Arc<Path>,
-    /// What was read, as it was read: a copy of every file would cost more than to look through it.
-    text: Arc<String>,
+    text: Arc<Text>,
     /// Made when a position is first asked for.
     index: OnceLock<Index>,
+}
+
+/// A text, or where it lies.
+#[derive(Debug)]
+struct Text {
+    /// What was read, as it was read: a copy of every file would cost more than to look through it.
+    read: OnceLock<String>,
+    file: PathBuf,
 }
 
 /// What makes a position cheap, however long the lines are.
@@ -38,7 +45,16 @@ impl Source {
     /// A text that is already decoded.
     #[must_use]
     pub fn new(path: impl AsRef<Path>, text: impl Into<String>) -> Self {
-        Self { path: path.as_ref().into(), text: Arc::new(text.into()), index: OnceLock::new() }
+        let text = Text { read: OnceLock::from(text.into()), file: PathBuf::new() };
+        Self { path: path.as_ref().into(), text: Arc::new(text), index: OnceLock::new() }
+    }
+
+    /// A file of UTF-8 text of which enough is known without it: it is read when its text is first asked for. When it
+    /// is no text any more by then, it reads as empty.
+    #[must_use]
+    pub fn unread(file: &Path, shown: &Path) -> Self {
+        let text = Text { read: OnceLock::new(), file: file.to_owned() };
+        Self { path: shown.into(), text: Arc::new(text), index: OnceLock::new() }
     }
 
     /// Read `file`, which findings call `shown`.
@@ -120,40 +136,43 @@ impl Source {
     /// The whole text, a byte order mark included, so that offsets are those of the file.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        let Text { read, file } = &*self.text;
+        read.get_or_init(|| {
+            bytes(file).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+        })
     }
 
     /// Offset at which the content starts: 3 after a byte order mark, else 0.
     #[must_use]
     pub fn start(&self) -> usize {
-        if self.text.starts_with(BOM) { BOM.len() } else { 0 }
+        if self.text().starts_with(BOM) { BOM.len() } else { 0 }
     }
 
     /// The text of a span; empty when it is none of this text.
     #[must_use]
     pub fn slice(&self, span: Span) -> &str {
-        self.text.get(span.range()).unwrap_or_default()
+        self.text().get(span.range()).unwrap_or_default()
     }
 
     /// The line and column of a byte offset. An offset past the end is the end.
     #[must_use]
     pub fn position(&self, offset: u32) -> Position {
-        let index = self.index.get_or_init(|| Index::of(&self.text, self.start()));
+        let index = self.index.get_or_init(|| Index::of(self.text(), self.start()));
         let line = index.lines.partition_point(|start| *start <= offset).max(1);
-        let column = index.chars_between(&self.text, index.lines[line - 1] as usize, offset as usize) + 1;
+        let column = index.chars_between(self.text(), index.lines[line - 1] as usize, offset as usize) + 1;
         Position { line: u32::try_from(line).unwrap_or(u32::MAX), column }
     }
 
     /// The bytes of a line, counted from 1, without its indentation; empty past the end.
     #[must_use]
     pub fn line(&self, line: u32) -> Span {
-        let index = self.index.get_or_init(|| Index::of(&self.text, self.start()));
+        let index = self.index.get_or_init(|| Index::of(self.text(), self.start()));
         let number = (line as usize).saturating_sub(1);
         let Some(start) = index.lines.get(number).map(|start| *start as usize) else {
-            return Span::new(self.text.len(), self.text.len());
+            return Span::new(self.text().len(), self.text().len());
         };
-        let end = index.lines.get(number + 1).map_or(self.text.len(), |end| *end as usize);
-        let text = self.text.get(start..end).unwrap_or_default();
+        let end = index.lines.get(number + 1).map_or(self.text().len(), |end| *end as usize);
+        let text = self.text().get(start..end).unwrap_or_default();
         let indent = text.len() - text.trim_start().len();
         Span::new(start + indent, start + indent.max(text.trim_end().len()))
     }

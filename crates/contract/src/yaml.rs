@@ -4,6 +4,7 @@
 //! [`crate::shape`]. Time and memory are linear in the text; aliases are expanded under a budget.
 
 mod events;
+mod subset;
 
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::source::Source;
@@ -235,7 +236,11 @@ impl<'s> Findings<'s> {
 pub fn parse(source: &Source, findings: &mut Findings<'_>) -> Option<Tree> {
     let base = source.start();
     let text = &source.text()[base..];
-    Builder::new(findings).build(events::of(text, base), source)
+    let builder = Builder::new(findings);
+    match subset::events(text, base) {
+        Some(events) => builder.build(events.into_iter(), source),
+        None => builder.build(events::of(text, base), source),
+    }
 }
 
 /// A collection whose end has not been seen.

@@ -1,11 +1,12 @@
-//! What was found in a contract file, kept for as long as its bytes stay the same, so that an unchanged file is
-//! read and not parsed. Only what depends on one file alone is kept: settings, dates and other files play no part.
+//! What was found in a contract file, kept for as long as its bytes stay the same, so that an unchanged file is not
+//! parsed, and not even read when its stamp is that of last time. Only what depends on one file alone is kept: settings, dates and other files play no part.
 //!
 //! A cache is one [`kept`] file with one entry per contract. An entry that cannot be read is as good as none.
 
 use crate::kept::{self, Kept};
 use crate::lint::{RULES, Rule, allow::Allow};
 use crate::report::Counts;
+use crate::stamp::Stamp;
 use crate::workspace::Analysis;
 use contract::diagnostic::{Diagnostic, Fix, Location, Position, Related, Severity, Span};
 use contract::hash::Digest;
@@ -21,7 +22,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The name of the form with its version.
-const FORM: &str = "contracts 3";
+const FORM: &str = "contracts 4";
 
 /// What is known of files by their bytes.
 #[derive(Debug, Default)]
@@ -36,6 +37,7 @@ pub struct Cache {
 
 #[derive(Debug)]
 struct Known {
+    stamp: Stamp,
     digest: Digest,
     form: Encoded,
 }
@@ -51,9 +53,19 @@ enum Encoded {
 /// What is to be kept of a file that was analysed.
 #[derive(Debug)]
 pub struct Fresh {
+    /// The file's stamp before it was read.
+    pub stamp: Stamp,
     /// The digest of its bytes.
     pub digest: Digest,
     encoded: Vec<u8>,
+}
+
+impl Fresh {
+    /// What is known already, of a file that has another stamp now.
+    #[must_use]
+    pub fn again(stamp: Stamp, digest: Digest, encoded: &[u8]) -> Self {
+        Self { stamp, digest, encoded: encoded.to_vec() }
+    }
 }
 
 impl Cache {
@@ -70,21 +82,31 @@ impl Cache {
         cache
     }
 
-    /// What is known of a file that holds bytes of this digest.
+    /// What is known of a file whose stamp says that its bytes are those of last time.
     #[must_use]
-    pub fn get(&self, path: &Path, digest: &Digest) -> Option<&[u8]> {
+    pub fn unchanged(&self, path: &Path, stamp: &Stamp) -> Option<&[u8]> {
+        let known = self.known.get(path.to_str()?)?;
+        let same = known.stamp == *stamp
+            || fault!("cache-believes-set-times")
+                && (known.stamp.size, known.stamp.modified) == (stamp.size, stamp.modified);
+        same.then(|| self.encoded(known))
+    }
+
+    /// What is known of a file that holds bytes of this digest, and whether this is also its stamp.
+    #[must_use]
+    pub fn get(&self, path: &Path, digest: &Digest, stamp: &Stamp) -> Option<(&[u8], bool)> {
         let known = self.known.get(path.to_str()?)?;
         if known.digest != *digest && !fault!("cache-ignores-content") {
             return None;
         }
-        Some(self.encoded(known))
+        Some((self.encoded(known), known.stamp == *stamp))
     }
 
     /// Keep what was found in files.
     pub fn extend<'a>(&mut self, found: impl IntoIterator<Item = (&'a Path, Fresh)>) {
-        for (path, Fresh { digest, encoded }) in found {
+        for (path, Fresh { stamp, digest, encoded }) in found {
             if let Some(path) = path.to_str() {
-                self.known.insert(path.into(), Known { digest, form: Encoded::Fresh(encoded) });
+                self.known.insert(path.into(), Known { stamp, digest, form: Encoded::Fresh(encoded) });
                 self.changed = true;
             }
         }
@@ -107,6 +129,7 @@ impl Cache {
             all.extend_from_slice(&name.to_le_bytes());
             all.extend_from_slice(&size.to_le_bytes());
             all.extend_from_slice(known.digest.bytes());
+            all.extend_from_slice(&known.stamp.bytes());
             all.extend_from_slice(path.as_bytes());
             all.extend_from_slice(encoded);
         }
@@ -123,23 +146,26 @@ impl Cache {
     }
 }
 
-/// The entry that starts at an offset, and where the next one does: two lengths, a digest, a path, an analysis.
+/// The entry that starts at an offset, and where the next one does: two lengths, a digest, a stamp, a path, an analysis.
 fn entry(bytes: &[u8], at: usize) -> Option<(&str, Known, usize)> {
     let rest = bytes.get(at..)?;
     let (name, rest) = rest.split_first_chunk::<4>()?;
     let (size, rest) = rest.split_first_chunk::<4>()?;
     let (digest, rest) = rest.split_first_chunk::<32>()?;
+    let (stamp, rest) = rest.split_first_chunk()?;
     let (path, rest) = rest.split_at_checked(u32::from_le_bytes(*name) as usize)?;
     let (encoded, rest) = rest.split_at_checked(u32::from_le_bytes(*size) as usize)?;
     let end = bytes.len() - rest.len();
     let form = Encoded::Stored(end - encoded.len()..end);
-    Some((std::str::from_utf8(path).ok()?, Known { digest: Digest::from(*digest), form }, end))
+    let known = Known { stamp: Stamp::from_bytes(stamp), digest: Digest::from(*digest), form };
+    Some((std::str::from_utf8(path).ok()?, known, end))
 }
 
 /// An analysis without what its file says anyway: paths are left out, rules are rows of the table.
 #[derive(Serialize, Deserialize)]
 struct Form<'a> {
     dialect: Dialect,
+    start: Span,
     outline: Option<Cow<'a, Outline>>,
     #[serde(borrow)]
     findings: Vec<Finding<'a>>,
@@ -182,9 +208,10 @@ impl Place {
 
 /// Encode what was found in a file. None when it says something that cannot be kept.
 #[must_use]
-pub fn encode(source: &Source, digest: Digest, analysis: &Analysis) -> Option<Fresh> {
+pub fn encode(source: &Source, stamp: Stamp, digest: Digest, analysis: &Analysis) -> Option<Fresh> {
     let form = Form {
         dialect: analysis.dialect,
+        start: analysis.start,
         outline: analysis.outline.as_ref().map(Cow::Borrowed),
         findings: analysis
             .findings
@@ -194,7 +221,7 @@ pub fn encode(source: &Source, digest: Digest, analysis: &Analysis) -> Option<Fr
         allows: Cow::Borrowed(&analysis.allows),
         counts: Cow::Borrowed(&analysis.counts),
     };
-    Some(Fresh { digest, encoded: postcard::to_stdvec(&form).ok()? })
+    Some(Fresh { stamp, digest, encoded: postcard::to_stdvec(&form).ok()? })
 }
 
 fn encode_finding<'a>(source: &Source, finding: &'a Diagnostic) -> Option<Finding<'a>> {
@@ -234,6 +261,7 @@ pub fn decode(encoded: &[u8], source: &Source) -> Option<Analysis> {
     rest.is_empty().then_some(())?;
     Some(Analysis {
         dialect: form.dialect,
+        start: form.start,
         findings: if fault!("cache-forgets-findings") {
             Vec::new()
         } else {

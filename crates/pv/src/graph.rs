@@ -45,6 +45,10 @@ pub fn circles<L: Copy>(nodes: usize, edges: impl IntoIterator<Item = Edge<L>>) 
 /// without an edge to itself.
 fn shortest<L: Copy>(graph: &DiGraph<(), L>, component: &[NodeIndex]) -> Option<Circle<L>> {
     let start = *component.iter().min()?;
+    // Almost every component of almost every graph.
+    if component.len() == 1 && !graph.contains_edge(start, start) {
+        return None;
+    }
     let inside: HashSet<NodeIndex> = component.iter().copied().collect();
     let mut came_from: HashMap<NodeIndex, (NodeIndex, L)> = HashMap::new();
     let mut queue = VecDeque::from([start]);

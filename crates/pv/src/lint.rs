@@ -13,6 +13,7 @@ use crate::workspace::{File, Workspace, by_place};
 use contract::Loaded;
 use contract::diagnostic::{Diagnostic, Severity, Span};
 use contract::id::FalsifierId;
+use contract::outline::Outline;
 use contract::schema::Falsifier;
 use contract::source::Source;
 use contract::walk::Dialect;
@@ -44,6 +45,8 @@ pub enum Check {
     Reading,
     /// One readable file, alone. Depends on nothing else, so its findings are cached with the file.
     File(fn(&Loaded, &mut Sink<'_>)),
+    /// What one readable file defines and mentions, alone; cached like [`Check::File`].
+    Outline(fn(&Loaded, &Outline, &mut Sink<'_>)),
     /// One file in the light of all others.
     Beside(fn(&Workspace, &File, &mut Sink<'_>)),
     /// All files, the sources and pv.toml.
@@ -131,20 +134,25 @@ fn checks() -> impl Iterator<Item = (&'static Rule, Check)> {
 
 /// Run the rules that look at one file.
 #[must_use]
-pub fn check_file(loaded: &Loaded) -> Vec<Diagnostic> {
+pub fn check_file(loaded: &Loaded, outline: &Outline) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (rule, check) in checks() {
-        if let Check::File(check) = check {
-            check(loaded, &mut Sink { rule, findings: &mut findings });
+        let mut sink = Sink { rule, findings: &mut findings };
+        match check {
+            Check::File(check) => check(loaded, &mut sink),
+            Check::Outline(check) => check(loaded, outline, &mut sink),
+            _ => {}
         }
     }
     findings
 }
 
-/// Everything found in a workspace, with what comments allow taken out and pv.toml's severities set.
+/// Everything found in a workspace, with what comments allow taken out and pv.toml's severities set. `alone` are the
+/// findings of each file alone, as [`Workspace::take_findings`] gives them.
 #[must_use]
 pub fn run(
     workspace: &Workspace,
+    alone: Vec<Vec<Diagnostic>>,
     bindings: Option<&Bindings>,
     levels: Levels<'_>,
     comments: Comments,
@@ -167,8 +175,7 @@ pub fn run(
             None => elsewhere.extend(levels.apply(finding, Dialect::Schema1)),
         }
     }
-    let of_file = |(file, found): (&File, Vec<Diagnostic>)| {
-        let mut findings = file.analysis.findings.clone();
+    let of_file = |((file, mut findings), found): ((&File, Vec<Diagnostic>), Vec<Diagnostic>)| {
         findings.extend(found);
         if comments == Comments::Heeded {
             allow::apply(&file.source, &file.analysis.allows, &mut findings);
@@ -178,7 +185,8 @@ pub fn run(
         findings.sort_by(by_place);
         findings
     };
-    let findings: Vec<Vec<Diagnostic>> = workspace.files.par_iter().zip(found).map(of_file).collect();
+    let findings: Vec<Vec<Diagnostic>> =
+        workspace.files.par_iter().zip(alone).zip(found).map(of_file).collect();
     findings.into_iter().flatten().chain(elsewhere).collect()
 }
 

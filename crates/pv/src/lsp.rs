@@ -240,10 +240,11 @@ impl<'c> Server<'c> {
         let mut found: BTreeMap<PathBuf, Vec<Diagnostic>> = BTreeMap::new();
         let mut texts: BTreeMap<PathBuf, Source> = BTreeMap::new();
         let base = self.base();
-        let judged = self.workspace().and_then(|workspace| {
+        let judged = self.workspace().and_then(|mut workspace| {
+            let alone = workspace.take_findings();
             let levels = Levels::new(&workspace.repository)?;
             let comments = if fault!("lsp-ignores-comments") { Comments::Ignored } else { Comments::Heeded };
-            let findings = lint::run(&workspace, self.bindings.as_ref(), levels, comments);
+            let findings = lint::run(&workspace, alone, self.bindings.as_ref(), levels, comments);
             let report = workspace.report(findings, false);
             for finding in report.findings {
                 found.entry(base.join(&finding.location.path)).or_default().push(finding);

@@ -69,6 +69,31 @@ impl Stamp {
         stamp.settled(SystemTime::now())
     }
 
+    /// Whether a later stamp can be equal to it.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.changed & MOMENT == 0
+    }
+
+    /// The stamp as bytes.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let fields = [self.size, self.modified, self.changed, self.inode];
+        for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
+            place.copy_from_slice(&field.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The stamp of which [`Stamp::bytes`] made these.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mut fields = bytes.as_chunks::<8>().0.iter().map(|field| u64::from_le_bytes(*field));
+        let mut next = || fields.next().unwrap_or_default();
+        Self { size: next(), modified: next(), changed: next(), inode: next() }
+    }
+
     /// The stamp as it may be kept by whoever looks at the file `now`.
     fn settled(self, now: SystemTime) -> Self {
         let last = if self.changed > 0 { self.changed } else { self.modified };
@@ -89,6 +114,12 @@ fn nanos(time: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stamp_comes_back_from_its_bytes() {
+        let stamp = Stamp { size: 1, modified: u64::MAX, changed: 3 << 40, inode: 4 };
+        assert_eq!(Stamp::from_bytes(&stamp.bytes()), stamp);
+    }
 
     #[test]
     fn only_what_has_been_left_alone_has_a_stamp_to_rely_on() {

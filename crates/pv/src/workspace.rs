@@ -10,6 +10,7 @@ use crate::evidence::source::DERIVED;
 use crate::faults::{self, Site};
 use crate::lint::{self, allow::Allow};
 use crate::report::{Counts, Report};
+use crate::stamp::Stamp;
 use contract::Loaded;
 use contract::date::Date;
 use contract::diagnostic::{Diagnostic, Location, Span};
@@ -47,7 +48,30 @@ pub struct Workspace {
 }
 
 /// Where contracts and falsifiers are defined, by scope and kind, then by name.
-type Index = Table<(usize, Item), Table<Box<str>, Vec<Definition>>>;
+type Index = Table<(usize, Item), Table<Box<str>, Sites>>;
+
+/// Where something is defined: almost always once.
+#[derive(Debug)]
+enum Sites {
+    One(Definition),
+    Many(Vec<Definition>),
+}
+
+impl Sites {
+    fn add(&mut self, site: Definition) {
+        match self {
+            Self::One(first) => *self = Self::Many(vec![*first, site]),
+            Self::Many(sites) => sites.push(site),
+        }
+    }
+
+    fn list(&self) -> &[Definition] {
+        match self {
+            Self::One(site) => std::slice::from_ref(site),
+            Self::Many(sites) => sites,
+        }
+    }
+}
 
 /// A contract file.
 #[derive(Debug)]
@@ -74,6 +98,8 @@ pub struct File {
 pub struct Analysis {
     /// The language of the file.
     pub dialect: Dialect,
+    /// The start of its content.
+    pub start: Span,
     /// What it defines and mentions; missing when it is no YAML.
     pub outline: Option<Outline>,
     /// What is wrong with it.
@@ -154,6 +180,12 @@ impl Workspace {
         Ok(Self { repository, files, today: context.today(), unlisted, tree, faults, index })
     }
 
+    /// What was found in each file alone, in the order of the files: moved out, because there may be very much.
+    #[must_use]
+    pub fn take_findings(&mut self) -> Vec<Vec<Diagnostic>> {
+        self.files.iter_mut().map(|file| std::mem::take(&mut file.analysis.findings)).collect()
+    }
+
     fn index(&self) -> &Index {
         self.index.get_or_init(|| {
             let mut index = Index::new();
@@ -163,8 +195,8 @@ impl Workspace {
                     let names = names.or_insert_with(|| Table::with_capacity(self.files.len()));
                     let site = Definition { file: at, span };
                     match names.get_mut(name) {
-                        Some(sites) => sites.push(site),
-                        None => drop(names.insert(name.into(), vec![site])),
+                        Some(sites) => sites.add(site),
+                        None => drop(names.insert(name.into(), Sites::One(site))),
                     }
                 }
             }
@@ -176,7 +208,7 @@ impl Workspace {
     #[must_use]
     pub fn sites(&self, from: &File, item: Item, name: &str) -> &[Definition] {
         let names = self.index().get(&(from.scope, item));
-        names.and_then(|names| names.get(name)).map_or(&[], Vec::as_slice)
+        names.and_then(|names| names.get(name)).map_or(&[], Sites::list)
     }
 
     /// Every name of a kind that is shared between the files of a scope.
@@ -193,12 +225,15 @@ impl Workspace {
     /// Those of them that have more than proposals. The others say nothing about tests, commands and reviews, and
     /// need not be read again.
     pub fn bound(&self) -> impl Iterator<Item = (&File, &Contract)> {
-        self.files.iter().filter(|file| file.is_bound()).filter_map(|file| Some((file, file.contract()?)))
+        self.files
+            .iter()
+            .filter(|file| file.analysis.is_bound())
+            .filter_map(|file| Some((file, file.contract()?)))
     }
 
     /// Make the typed contracts of [`Workspace::bound`], in parallel, for rules that look at them one after the other.
     pub fn load_bound(&self) {
-        self.files.par_iter().filter(|file| file.is_bound()).for_each(|file| _ = file.contract());
+        self.files.par_iter().filter(|file| file.analysis.is_bound()).for_each(|file| _ = file.contract());
     }
 
     /// The files of the repository that git does not ignore, relative to the root; none without a root.
@@ -315,16 +350,18 @@ pub fn rust_sources(tree: &[String]) -> impl Iterator<Item = &String> {
     })
 }
 
+impl Analysis {
+    /// Whether a falsifier of a contract of schema 1 is more than a proposal.
+    fn is_bound(&self) -> bool {
+        self.dialect == Dialect::Schema1 && self.counts.falsifiers > self.counts.proposed
+    }
+}
+
 impl File {
     /// The typed contract. Missing when it is no file of schema 1, or one with structural errors.
     #[must_use]
     pub fn contract(&self) -> Option<&Contract> {
         self.typed.get_or_init(|| self.read_again()?.contract).as_ref()
-    }
-
-    /// Whether a falsifier of it is more than a proposal.
-    fn is_bound(&self) -> bool {
-        self.analysis.counts.falsifiers > self.analysis.counts.proposed
     }
 
     /// The values with their places. Missing when it is no file of schema 1.
@@ -347,7 +384,7 @@ impl File {
     /// The start of its content.
     #[must_use]
     pub fn start(&self) -> Span {
-        Span::new(self.source.start(), self.source.start())
+        self.analysis.start
     }
 
     /// The bytes of its id, or its start when it names none.
@@ -385,9 +422,23 @@ struct Read {
     fresh: Option<Fresh>,
 }
 
-/// Read one file and judge it alone, or take what is known of its bytes.
+/// Judge one file alone, or take what is known of it: by its stamp, or by its bytes.
 fn read(path: &Path, shown: &Path, cache: &Cache, open: &Open) -> Read {
-    let bytes = match open.get(path) {
+    let edited = open.get(path);
+    // Taken before the bytes, so that a change between the two shows.
+    let stamp = if edited.is_none() { Stamp::of(path).unwrap_or_default() } else { Stamp::default() };
+    if edited.is_none()
+        && let Some(kept) = cache.unchanged(shown, &stamp)
+    {
+        let source = Source::unread(path, shown);
+        // What is bound to tests is read anyway, and what is read is what was judged.
+        if let Some(analysis) = cache::decode(kept, &source)
+            && !analysis.is_bound()
+        {
+            return Read { source, analysis, fresh: None };
+        }
+    }
+    let bytes = match edited {
         Some(text) => Ok(text.clone().into_bytes()),
         None => source::bytes(path),
     };
@@ -398,27 +449,30 @@ fn read(path: &Path, shown: &Path, cache: &Cache, open: &Open) -> Read {
             let decoded = Source::decode(shown, bytes);
             // Only what is text is ever kept.
             if let Ok(source) = &decoded
-                && let Some(kept) = cache.get(shown, &digest)
+                && let Some((kept, stamped)) = cache.get(shown, &digest, &stamp)
                 && let Some(analysis) = cache::decode(kept, source)
             {
-                return Read { source: source.clone(), analysis, fresh: None };
+                let again = !stamped && stamp.is_settled() && edited.is_none();
+                let fresh = again.then(|| Fresh::again(stamp, digest, kept));
+                return Read { source: source.clone(), analysis, fresh };
             }
             let digest = decoded.is_ok().then_some(digest);
             (decoded, digest)
         }
     };
     let (source, analysis) = analyse(load::judge(decoded));
-    let fresh = digest.and_then(|digest| cache::encode(&source, digest, &analysis));
+    let fresh = digest.and_then(|digest| cache::encode(&source, stamp, digest, &analysis));
     Read { source, analysis, fresh }
 }
 
 /// Judge one file alone.
 fn analyse(loaded: Loaded) -> (Source, Analysis) {
     let mut counts = Counts { files: 1, ..Counts::default() };
+    let start = Span::new(loaded.source.start(), loaded.source.start());
     let Some(tree) = &loaded.tree else {
         counts.unreadable = 1;
         let Loaded { source, dialect, findings, .. } = loaded;
-        return (source, Analysis { dialect, outline: None, findings, allows: Vec::new(), counts });
+        return (source, Analysis { dialect, start, outline: None, findings, allows: Vec::new(), counts });
     };
     match loaded.dialect {
         Dialect::Schema1 => counts.schema1 = 1,
@@ -427,11 +481,11 @@ fn analyse(loaded: Loaded) -> (Source, Analysis) {
     count(&tree.root, loaded.dialect, &mut counts);
     let outline = Outline::of(tree, loaded.dialect);
     let (allows, malformed) = lint::allow::read(&loaded.source, tree, loaded.dialect);
-    let mut found = lint::check_file(&loaded);
+    let mut found = lint::check_file(&loaded, &outline);
     found.extend(malformed);
     let Loaded { source, dialect, mut findings, .. } = loaded;
     findings.append(&mut found);
-    (source, Analysis { dialect, outline: Some(outline), findings, allows, counts })
+    (source, Analysis { dialect, start, outline: Some(outline), findings, allows, counts })
 }
 
 /// Sort the falsifiers of a file by what binds them.

@@ -36,7 +36,14 @@ pub(super) trait Events<'t> {
     fn next_event(&mut self) -> Option<Result<(Event<'t>, Span), SyntaxError>>;
 }
 
-/// The events of a text that starts at offset `base` of its file.
+/// Events that are all known.
+impl<'t> Events<'t> for std::vec::IntoIter<(Event<'t>, Span)> {
+    fn next_event(&mut self) -> Option<Result<(Event<'t>, Span), SyntaxError>> {
+        self.next().map(Ok)
+    }
+}
+
+/// The events of a text that starts at offset `base` of its file, of any YAML.
 pub(super) fn of(text: &str, base: usize) -> impl Events<'_> {
     // The scanner runs ahead of the events, so it needs the limits too. Comments are bounded by the file's size.
     let options = granit::options! {

@@ -41,12 +41,13 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let dir = context.root()?;
     let mut out = context.stdout();
-    let workspace = Workspace::read(context, &[])?;
+    let mut workspace = Workspace::read(context, &[])?;
+    let alone = workspace.take_findings();
     let settings = &workspace.repository.settings;
     let contracts = workspace.contracts().map(|(_, contract)| contract);
     let bindings = Bindings::compile(context.cargo(), dir, settings, Flavour::Plain, contracts)?;
     let findings =
-        lint::run(&workspace, Some(&bindings), Levels::new(&workspace.repository)?, Comments::Heeded);
+        lint::run(&workspace, alone, Some(&bindings), Levels::new(&workspace.repository)?, Comments::Heeded);
     let mut report = workspace.report(findings, context.color());
     report.notes.push("binding: compiled".to_owned());
     report.print(Format::Text, &mut out)?;

@@ -1,6 +1,7 @@
 //! `pv fix`: the changes that findings offer, made where they are safe.
 
 use crate::atomic;
+use crate::cache::Cache;
 use crate::context::Context;
 use crate::edit;
 use crate::error::Error;
@@ -8,7 +9,7 @@ use crate::exit::Exit;
 use crate::lint::levels::Levels;
 use crate::lint::{self, Comments};
 use crate::report::{Format, Report};
-use crate::workspace::Workspace;
+use crate::workspace::{Open, Workspace};
 use contract::diagnostic::{Diagnostic, Edit};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -39,8 +40,8 @@ const ROUNDS: usize = 8;
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut out = context.stdout();
     if args.check {
-        let workspace = Workspace::read(context, &args.paths)?;
-        let report = fixable(&workspace, context)?;
+        let mut workspace = Workspace::read(context, &args.paths)?;
+        let report = fixable(&mut workspace, context)?;
         report.print(Format::Text, &mut out)?;
         let found = if report.findings.is_empty() { report.exit() } else { Exit::Findings };
         return Ok(found);
@@ -48,9 +49,11 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut repaired: BTreeMap<PathBuf, usize> = BTreeMap::new();
     let mut checked = 0;
     for _ in 0..ROUNDS {
-        let workspace = Workspace::read(context, &args.paths)?;
+        // Read without a memory: what is edited is the text that was judged.
+        let (repository, open) = (context.repository()?, Open::default());
+        let mut workspace = Workspace::of(context, repository, &args.paths, &mut Cache::default(), &open)?;
         checked = workspace.files.iter().filter(|file| file.named).count();
-        let findings = fixable(&workspace, context)?.findings;
+        let findings = fixable(&mut workspace, context)?.findings;
         let mut made = 0;
         for file in workspace.files.iter().filter(|file| file.named) {
             let own = findings.iter().filter(|finding| *finding.location.path == *file.source.path());
@@ -76,9 +79,10 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
 }
 
 /// The findings that offer a change.
-fn fixable<'w>(workspace: &'w Workspace, context: &Context) -> Result<Report<'w>, Error> {
+fn fixable<'w>(workspace: &'w mut Workspace, context: &Context) -> Result<Report<'w>, Error> {
+    let alone = workspace.take_findings();
     let levels = Levels::new(&workspace.repository)?;
-    let findings = lint::run(workspace, None, levels, Comments::Heeded);
+    let findings = lint::run(workspace, alone, None, levels, Comments::Heeded);
     let findings: Vec<Diagnostic> = findings.into_iter().filter(|finding| finding.fix.is_some()).collect();
     Ok(workspace.report(findings, context.color()))
 }

@@ -78,11 +78,12 @@ pub fn judged<T>(
     context: &Context,
     then: impl FnOnce(Report<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let workspace = Workspace::read(context, &args.paths)?;
+    let mut workspace = Workspace::read(context, &args.paths)?;
     let (bindings, note) = bindings(args, context, &workspace)?;
+    let alone = workspace.take_findings();
     let levels = if args.no_config { Levels::DEFAULT } else { Levels::new(&workspace.repository)? };
     let comments = if args.no_allow { Comments::Ignored } else { Comments::Heeded };
-    let findings = lint::run(&workspace, bindings.as_ref(), levels, comments);
+    let findings = lint::run(&workspace, alone, bindings.as_ref(), levels, comments);
     let mut report = workspace.report(findings, context.color());
     report.notes.push(note);
     if let Some(name) = &args.new_from {
@@ -133,17 +134,18 @@ fn earlier<T>(
         Repository { root: Some(Root::at(revision.root())), settings: settings.clone(), text: text.clone() };
     // What did not exist then had no findings.
     let nothing = asked && paths.is_empty();
-    let then_there = if nothing {
+    let mut then_there = if nothing {
         None
     } else {
         Some(Workspace::of(&there, repository, &paths, &mut Cache::default(), &Open::default())?)
     };
-    let report = match &then_there {
+    let report = match &mut then_there {
         None => Report::default(),
         Some(earlier) => {
+            let alone = earlier.take_findings();
             let levels = if args.no_config { Levels::DEFAULT } else { Levels::new(&earlier.repository)? };
             let comments = if args.no_allow { Comments::Ignored } else { Comments::Heeded };
-            let findings = lint::run(earlier, None, levels, comments);
+            let findings = lint::run(earlier, alone, None, levels, comments);
             earlier.report(findings, false)
         }
     };

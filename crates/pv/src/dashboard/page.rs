@@ -10,23 +10,38 @@ impl<T: Display + ?Sized> Display for Text<'_, T> {
         struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
         impl fmt::Write for Escape<'_, '_> {
             fn write_str(&mut self, text: &str) -> fmt::Result {
-                for c in text.chars() {
-                    match c {
-                        '&' => self.0.write_str("&amp;")?,
-                        '<' => self.0.write_str("&lt;")?,
-                        '>' => self.0.write_str("&gt;")?,
-                        '"' => self.0.write_str("&quot;")?,
-                        '\'' => self.0.write_str("&#39;")?,
-                        // No browser takes these in any form.
-                        c if c.is_control() && !matches!(c, '\n' | '\t') => self.0.write_char('\u{fffd}')?,
-                        c => self.0.write_char(c)?,
-                    }
+                // Most of a text goes through as it is, in stretches.
+                let mut from = 0;
+                for (at, escaped) in escapes(text) {
+                    self.0.write_str(&text[from..at])?;
+                    self.0.write_str(escaped)?;
+                    from = at + text[at..].chars().next().map_or(1, char::len_utf8);
                 }
-                Ok(())
+                self.0.write_str(&text[from..])
             }
         }
         write!(Escape(f), "{}", self.0)
     }
+}
+
+/// Where a text has characters that are written otherwise, and how.
+fn escapes(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().filter_map(|(at, byte)| {
+        let escaped = match byte {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            b'\'' => "&#39;",
+            b'\n' | b'\t' => return None,
+            // No browser takes control characters in any form.
+            0..=0x1f | 0x7f => "\u{fffd}",
+            0xc2 if bytes.get(at + 1).is_some_and(|next| *next < 0xa0) => "\u{fffd}",
+            _ => return None,
+        };
+        Some((at, escaped))
+    })
 }
 
 /// A piece of HTML.
@@ -117,7 +132,10 @@ mod tests {
     #[test]
     fn a_value_is_text_and_no_markup() {
         let mut out = Html::default();
-        html!(out, "<p title=\"{}\">{}</p>", "\"'\u{1}", "<b> & </b>");
-        assert_eq!(out.0, "<p title=\"&quot;&#39;\u{fffd}\">&lt;b&gt; &amp; &lt;/b&gt;</p>");
+        html!(out, "<p title=\"{}\">{}</p>", "\"'\u{1}", "<b> & </b>\u{85}é\u{7f}\n\t§");
+        assert_eq!(
+            out.0,
+            "<p title=\"&quot;&#39;\u{fffd}\">&lt;b&gt; &amp; &lt;/b&gt;\u{fffd}é\u{fffd}\n\t§</p>"
+        );
     }
 }

@@ -12,7 +12,7 @@ use contract::hash::Digest;
 use contract::id::FalsifierId;
 use contract::root;
 use contract::status::facts::RecordFacts;
-use form::Form;
+use form::Known;
 use place::Place;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -69,9 +69,9 @@ impl Index {
     /// When the store cannot be listed, or the index cannot be written.
     pub fn read(store: &Store, place: &Path) -> Result<Self, StoreError> {
         let kept = Kept::load(place, form::NAME);
-        let known = Form::decode(kept.body());
+        let known = Known::decode(kept.body());
         let walk = Walk { store, known: known.as_ref(), changed: AtomicBool::new(false) };
-        let (top, name) = (known.as_ref().map(|known| &known.store), Cow::Borrowed(OsStr::new("")));
+        let (top, name) = (known.as_ref().map(Known::store), Cow::Borrowed(OsStr::new("")));
         let found = walk.folder(Path::new(""), Place::open(store.dir()).ok(), name, top)?;
         if walk.changed.into_inner() {
             let stored = form::encode(&found).and_then(|body| kept::store(place, form::NAME, &body));
@@ -113,12 +113,16 @@ impl Index {
             records.retain(|(digest, _)| !retracted.contains(&hex(digest)));
             index.retracted = all - records.len();
         }
-        let mut records = records.into_iter().map(|(_, facts)| *facts).peekable();
-        while let Some(first) = records.next() {
-            let falsifier = first.falsifier.clone();
-            let mut list = vec![first];
-            list.extend(std::iter::from_fn(|| records.next_if(|next| next.falsifier == falsifier)));
-            index.records.entry(falsifier).or_default().append(&mut list);
+        // Those of a falsifier mostly lie together.
+        let runs: Vec<(FalsifierId, usize)> = records
+            .chunk_by(|(_, a), (_, b)| a.falsifier == b.falsifier)
+            .map(|run| (run[0].1.falsifier.clone(), run.len()))
+            .collect();
+        let mut records = records.into_iter().map(|(_, facts)| *facts);
+        for (falsifier, count) in runs {
+            let list = index.records.entry(falsifier).or_default();
+            list.reserve_exact(count);
+            list.extend(records.by_ref().take(count));
         }
         index.defects.sort_by(|a, b| root::order(Path::new(&a.file), Path::new(&b.file)));
         index
@@ -133,7 +137,7 @@ fn name(record: &RecordFacts) -> &str {
 /// A walk through a store with what is known of it.
 struct Walk<'s, 'k> {
     store: &'s Store,
-    known: Option<&'k Form<'k>>,
+    known: Option<&'k Known<'k>>,
     /// Whether anything is other than what is known.
     changed: AtomicBool,
 }

@@ -5,6 +5,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use contract::diagnostic::{Diagnostic, Location, Severity};
 use contract::source::Source;
 use rayon::prelude::*;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -26,7 +27,7 @@ pub(super) fn print(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     for snippet in rendered {
         writeln!(out, "{snippet}\n")?;
     }
-    let lines: Vec<String> = rest.par_chunks(LINES).map(|part| part.iter().map(line).collect()).collect();
+    let lines: Vec<String> = rest.par_chunks(LINES).map(lines).collect();
     for part in lines {
         out.write_all(part.as_bytes())?;
     }
@@ -36,11 +37,19 @@ pub(super) fn print(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     summary(report, out)
 }
 
-/// A finding without its snippet.
-fn line(finding: &Diagnostic) -> String {
-    let Diagnostic { rule, severity, location, message, .. } = finding;
-    let (path, start) = (location.path.display(), location.start);
-    format!("{path}:{}:{}: {}[{rule}]: {message}\n", start.line, start.column, severity.name())
+/// Findings without their snippets, a line each.
+fn lines(findings: &[Diagnostic]) -> String {
+    let mut lines = String::with_capacity(findings.len() * 128);
+    for finding in findings {
+        let Diagnostic { rule, severity, location, message, .. } = finding;
+        let start = location.start;
+        lines.push_str(&location.path.to_string_lossy());
+        // Writing to a text does not fail.
+        let _ = write!(lines, ":{}:{}: {}[{rule}]: ", start.line, start.column, severity.name());
+        lines.push_str(message);
+        lines.push('\n');
+    }
+    lines
 }
 
 fn groups<'r>(report: &'r Report<'_>, finding: &'r Diagnostic) -> Vec<Group<'r>> {

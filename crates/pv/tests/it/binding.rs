@@ -87,8 +87,9 @@ fn judged(case: &str) -> (String, String) {
 fn exit(fixture: &Fixture, bindings: &Bindings, case: &str) -> u8 {
     let context = Context::at(fixture.dir(), Date::parse("2026-11-20").expect("a day"));
     let path = PathBuf::from(format!("contracts/{case}.yaml"));
-    let workspace = Workspace::read(&context, &[path]).expect("the file is there");
-    let findings = lint::run(&workspace, Some(bindings), Levels::DEFAULT, Comments::Heeded);
+    let mut workspace = Workspace::read(&context, &[path]).expect("the file is there");
+    let alone = workspace.take_findings();
+    let findings = lint::run(&workspace, alone, Some(bindings), Levels::DEFAULT, Comments::Heeded);
     workspace.report(findings, false).exit().code()
 }
 

@@ -12,8 +12,9 @@ use pv::lint::levels::Levels;
 use pv::lint::{self, Comments};
 use pv::report::Counts;
 use pv::workspace::{Open, Workspace};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const BAD: &str = "schema: 1
 metadata: {id: a-v1, version: 1.0.0, kind: kernel, title: t, description: d, references: [r]}
@@ -44,9 +45,10 @@ fn what_is_known_is_what_reading_says() {
     let mut read = || {
         let open = Open::default();
         let repository = context.repository().unwrap();
-        let workspace = Workspace::of(&context, repository, &paths, &mut cache, &open).unwrap();
-        let findings = lint::run(&workspace, None, Levels::DEFAULT, Comments::Heeded);
+        let mut workspace = Workspace::of(&context, repository, &paths, &mut cache, &open).unwrap();
         let analyses: Vec<_> = workspace.files.iter().map(|file| file.analysis.clone()).collect();
+        let alone = workspace.take_findings();
+        let findings = lint::run(&workspace, alone, None, Levels::DEFAULT, Comments::Heeded);
         (analyses, workspace.report(findings, false).findings)
     };
     assert_eq!(read(), read());
@@ -85,9 +87,10 @@ falsification_tests:
 fn judged(dir: &Path, cache: &mut Cache) -> (Vec<Diagnostic>, Counts) {
     let context = Context::at(dir, Date::parse("2026-11-20").unwrap());
     let repository = context.repository().unwrap();
-    let workspace = Workspace::of(&context, repository, &[], cache, &Open::default()).unwrap();
+    let mut workspace = Workspace::of(&context, repository, &[], cache, &Open::default()).unwrap();
+    let alone = workspace.take_findings();
     let levels = Levels::new(&workspace.repository).unwrap();
-    let findings = lint::run(&workspace, None, levels, Comments::Heeded);
+    let findings = lint::run(&workspace, alone, None, levels, Comments::Heeded);
     let report = workspace.report(findings, false);
     (report.findings, report.counts)
 }
@@ -100,8 +103,16 @@ fn a_memory_of_earlier_trees_changes_no_finding(claim: &mut Claim) {
     let place = Some(cache(dir.path()));
     // The disk remembers every tree before, and so does what is never written to it.
     let mut living = Cache::default();
-    let changes: [(&str, &dyn Fn()); 11] = [
+    let changes: [(&str, &dyn Fn()); 13] = [
         ("none", &|| {}),
+        // Only what nobody touched for two seconds is known by its stamp.
+        ("left alone", &|| std::thread::sleep(Duration::from_millis(2100))),
+        ("set back", &|| {
+            let file = dir.path().join(b);
+            let before = file.metadata().unwrap().modified().unwrap();
+            put(b, &LEGACY.replace("gone-v1", "lost-v1"));
+            File::options().write(true).open(file).unwrap().set_modified(before).unwrap();
+        }),
         ("touched", &|| put(a, BAD)),
         ("edited", &|| put(a, GOOD)),
         ("same length", &|| put(b, &LEGACY.replace("a-v1", "c-v1"))),

@@ -15,9 +15,10 @@ fn the_corpus_reads_with_these_findings() {
     let root = corpus();
     let today = contract::date::Date::parse("2026-11-20").unwrap();
     let paths = ["upstream", "upstream-aprender"].map(Into::into);
-    let workspace = Workspace::read(&Context::at(&root, today), &paths).unwrap();
+    let mut workspace = Workspace::read(&Context::at(&root, today), &paths).unwrap();
     assert_eq!(workspace.files.len(), 101);
-    let findings = lint::run(&workspace, None, Levels::DEFAULT, Comments::Heeded);
+    let alone = workspace.take_findings();
+    let findings = lint::run(&workspace, alone, None, Levels::DEFAULT, Comments::Heeded);
     let report = workspace.report(findings, false);
     let mut counts: BTreeMap<(Severity, &str), usize> = BTreeMap::new();
     for finding in &report.findings {

@@ -27,12 +27,13 @@ fn lint(fixture: &str) -> (Vec<Diagnostic>, String) {
         lay_out(&root, header, content);
     }
     let today = Date::parse("2026-11-20").unwrap();
-    let workspace = Workspace::read(&Context::at(&root, today), &[]).unwrap();
+    let mut workspace = Workspace::read(&Context::at(&root, today), &[]).unwrap();
     let bindings: Option<Bindings> = fs::read_to_string(root.join("bindings.json"))
         .ok()
         .map(|text| serde_json::from_str(&text).expect("bindings.json"));
+    let alone = workspace.take_findings();
     let levels = Levels::new(&workspace.repository).unwrap();
-    let findings = lint::run(&workspace, bindings.as_ref(), levels, Comments::Heeded);
+    let findings = lint::run(&workspace, alone, bindings.as_ref(), levels, Comments::Heeded);
     let mut report = workspace.report(findings, false);
     let path = root.join("pv-baseline.json");
     if path.exists() {

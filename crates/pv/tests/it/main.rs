@@ -20,3 +20,4 @@ mod plan;
 mod report;
 mod rewrite;
 mod run;
+mod yaml;

@@ -1,5 +1,7 @@
 use contract::diagnostic::Severity;
-use contract::outline::{Definition, Item, Link, Reference};
+use contract::Loaded;
+use contract::outline::{Definition, Item, Link, Outline, Reference};
+use contract::source::Source;
 use contract::suggest::nearest;
 use contract::walk::Dialect;
 use crate::lint::{Check, Sink};
@@ -21,52 +23,65 @@ rule! {
     /// ## Instead
     /// Correct the name; the finding says which one is near. In a legacy file a kani harness that proves an unknown obligation
     /// is only warned about, because most obligations there have no id.
-    "dangling-reference", Error, &[Check::Beside(check)]
+    "dangling-reference", Error, &[Check::Outline(within), Check::Beside(beside)]
 }
 
 /// So many names of a file are compared with all others. More than that are no slips.
 const GUESSES: usize = 100;
 
-fn check(workspace: &Workspace, file: &File, sink: &mut Sink<'_>) {
-    let Some(outline) = &file.analysis.outline else { return };
+/// References to what the same contract defines.
+fn within(loaded: &Loaded, outline: &Outline, sink: &mut Sink<'_>) {
     let defined = OnceCell::new();
     let here = || {
         let names = outline.definitions.iter().map(|Definition { item, name, .. }| (*item, &**name));
         defined.get_or_init(|| names.collect::<HashSet<_>>())
     };
-    let mut guesses = 0;
-    for reference in &outline.references {
-        let Some(Target { item, everywhere }) = target(reference) else { continue };
-        let local = || outline.defined(item).map(|definition| &*definition.name);
-        let found = if everywhere {
-            let shared = |item| !workspace.sites(file, item, &reference.name).is_empty();
-            shared(item) || (item == Item::Contract && shared(Item::Alias))
-        } else {
-            here().contains(&(item, &*reference.name))
-        };
-        if found {
-            continue;
-        }
-        guesses += 1;
-        let near = if guesses > GUESSES {
-            None
-        } else if everywhere {
-            nearest(&reference.name, workspace.names(file, item))
-        } else {
-            nearest(&reference.name, local())
-        };
-        let Reference { link, name, span, .. } = reference;
-        let what = if everywhere { "" } else { " in this contract" };
-        let finding =
-            sink.add(&file.source, *span, format!("`{link}` names `{name}`: no such {item}{what}"));
-        if let Some(near) = near {
-            finding.label(format!("did you mean `{near}`?"));
-            finding.fix(format!("write `{near}`"), *span, near);
-        }
-        if file.analysis.dialect == Dialect::Legacy && *link != Link::DependsOn {
-            finding.severity = Severity::Warning;
-        }
+    let missing = references(outline, false).filter(|(reference, item)| !here().contains(&(*item, &*reference.name)));
+    for (at, (reference, item)) in missing.enumerate() {
+        let names = || outline.defined(item).map(|definition| &*definition.name);
+        let near = if at < GUESSES { nearest(&reference.name, names()) } else { None };
+        report(&loaded.source, loaded.dialect, reference, format!("{item} in this contract"), near, sink);
     }
+}
+
+/// References to what any contract may define.
+fn beside(workspace: &Workspace, file: &File, sink: &mut Sink<'_>) {
+    let Some(outline) = &file.analysis.outline else { return };
+    let missing = references(outline, true).filter(|(reference, item)| {
+        let shared = |item| !workspace.sites(file, item, &reference.name).is_empty();
+        !(shared(*item) || *item == Item::Contract && shared(Item::Alias))
+    });
+    for (at, (reference, item)) in missing.enumerate() {
+        let near = if at < GUESSES { nearest(&reference.name, workspace.names(file, item)) } else { None };
+        report(&file.source, file.analysis.dialect, reference, item.to_string(), near, sink);
+    }
+}
+
+fn report(
+    source: &Source,
+    dialect: Dialect,
+    reference: &Reference,
+    missing: String,
+    near: Option<&str>,
+    sink: &mut Sink<'_>,
+) {
+    let Reference { link, name, span, .. } = reference;
+    let finding = sink.add(source, *span, format!("`{link}` names `{name}`: no such {missing}"));
+    if let Some(near) = near {
+        finding.label(format!("did you mean `{near}`?"));
+        finding.fix(format!("write `{near}`"), *span, near);
+    }
+    if dialect == Dialect::Legacy && *link != Link::DependsOn {
+        finding.severity = Severity::Warning;
+    }
+}
+
+/// The references that any contract may resolve, or only their own.
+fn references(outline: &Outline, everywhere: bool) -> impl Iterator<Item = (&Reference, Item)> {
+    outline.references.iter().filter_map(move |reference| {
+        let target = target(reference).filter(|target| target.everywhere == everywhere)?;
+        Some((reference, target.item))
+    })
 }
 
 /// What a reference must be the name of, and whether any contract may define it.

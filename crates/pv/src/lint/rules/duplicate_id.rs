@@ -1,5 +1,6 @@
 use contract::diagnostic::Span;
-use contract::outline::{Definition, Item};
+use contract::Loaded;
+use contract::outline::{Definition, Item, Outline};
 use crate::lint::{Check, Sink};
 use crate::workspace::{File, Workspace};
 use hashbrown::HashMap;
@@ -19,24 +20,31 @@ rule! {
     ///
     /// ## Instead
     /// Rename one of them. `pv new falsifier` picks an id that is free.
-    "duplicate-id", Error, &[Check::Beside(check)]
+    "duplicate-id", Error, &[Check::Outline(within), Check::Beside(beside)]
 }
 
-fn check(workspace: &Workspace, file: &File, sink: &mut Sink<'_>) {
-    let Some(outline) = &file.analysis.outline else { return };
+/// Names that one file defines twice.
+fn within(loaded: &Loaded, outline: &Outline, sink: &mut Sink<'_>) {
     let mut seen: HashMap<(Item, &str), Span> = HashMap::with_capacity(outline.definitions.len());
     for Definition { item, name, span } in &outline.definitions {
         if let Some(first) = seen.insert((*item, &**name), *span) {
-            let first = file.source.location(first);
-            sink.add(&file.source, *span, format!("{item} `{name}` is defined twice"))
+            let first = loaded.source.location(first);
+            sink.add(&loaded.source, *span, format!("{item} `{name}` is defined twice"))
                 .related(first, "defined first here");
         }
     }
-    let names = seen.into_iter().filter(|((item, _), _)| matches!(item, Item::Falsifier | Item::Alias));
-    for ((item, name), span) in names {
-        elsewhere(workspace, file, item, name, span, sink);
+}
+
+/// Names that another file defines too.
+fn beside(workspace: &Workspace, file: &File, sink: &mut Sink<'_>) {
+    let outline = file.analysis.outline.iter();
+    let names = outline.flat_map(|outline| &outline.definitions);
+    for Definition { item, name, span } in names.filter(|name| matches!(name.item, Item::Falsifier | Item::Alias)) {
+        elsewhere(workspace, file, *item, name, *span, sink);
     }
-    elsewhere(workspace, file, Item::Contract, file.stem(), file.id_span(), sink);
+    if file.analysis.outline.is_some() {
+        elsewhere(workspace, file, Item::Contract, file.stem(), file.id_span(), sink);
+    }
 }
 
 /// Report a name that another file defines too.
