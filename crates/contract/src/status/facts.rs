@@ -7,7 +7,6 @@ use crate::evidence::{Axes, Cause, Host, Outcome, Statement};
 use crate::id::{FalsifierId, FaultName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What is known of a falsifier's tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,7 +54,7 @@ pub struct Current {
 }
 
 /// What of one record bears on a status.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordFacts {
     /// Where it lies, relative to the root; names it in reports.
     pub file: String,
@@ -68,9 +67,9 @@ pub struct RecordFacts {
     /// How often a site of the fault was reached.
     pub fault_hits: u64,
     /// The content that was run.
-    pub axes: Arc<Axes>,
+    pub axes: Axes,
     /// Where.
-    pub host: Arc<Host>,
+    pub host: Host,
     /// What was measured; `None` in a record of an outcome alone.
     pub measure: Option<MeasureFacts>,
     /// `package/target/path` of the tests that passed.
@@ -128,8 +127,8 @@ impl RecordFacts {
             outcome: record.outcome,
             fault: record.fault,
             fault_hits: record.fault_hits,
-            axes: record.axes.into(),
-            host: record.host.into(),
+            axes: record.axes,
+            host: record.host,
             measure,
             passed: predicate.passed_tests,
             started: record.started,
