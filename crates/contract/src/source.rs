@@ -24,6 +24,7 @@ pub struct Source {
 struct Text {
     /// What was read, as it was read: a copy of every file would cost more than to look through it.
     read: OnceLock<String>,
+    /// Where it is read from when it is first asked for; nowhere when it was given.
     file: PathBuf,
 }
 

@@ -1,5 +1,6 @@
 //! What was found in a contract file, kept for as long as its bytes stay the same, so that an unchanged file is not
-//! parsed, and not even read when its stamp is that of last time. Only what depends on one file alone is kept: settings, dates and other files play no part.
+//! parsed, and not even read when its stamp is that of last time. Only what depends on one file alone is kept:
+//! settings, dates and other files play no part.
 //!
 //! A cache is one [`kept`] file with one entry per contract. An entry that cannot be read is as good as none.
 
@@ -82,11 +83,12 @@ impl Cache {
         cache
     }
 
-    /// What is known of a file whose stamp says that its bytes are those of last time.
+    /// What is known of a file whose stamp says that its bytes are those of last time. The default stamp, that of a
+    /// text in an editor or of a file which could not be looked at, says nothing.
     #[must_use]
     pub fn unchanged(&self, path: &Path, stamp: &Stamp) -> Option<&[u8]> {
         let known = self.known.get(path.to_str()?)?;
-        let same = known.stamp == *stamp
+        let same = known.stamp == *stamp && *stamp != Stamp::default()
             || fault!("cache-believes-set-times")
                 && (known.stamp.size, known.stamp.modified) == (stamp.size, stamp.modified);
         same.then(|| self.encoded(known))
@@ -271,4 +273,19 @@ pub fn decode(encoded: &[u8], source: &Source) -> Option<Analysis> {
         allows: form.allows.into_owned(),
         counts: form.counts.into_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_that_was_never_taken_matches_none() {
+        let (path, taken) = (Path::new("a.yaml"), Stamp { size: 1, modified: 2, changed: 3, inode: 4 });
+        for (stamp, matches) in [(Stamp::default(), false), (taken, true)] {
+            let mut cache = Cache::default();
+            cache.extend([(path, Fresh::again(stamp, Digest::of(b"x"), b"found"))]);
+            assert_eq!(cache.unchanged(path, &stamp).is_some(), matches, "{stamp:?}");
+        }
+    }
 }

@@ -15,7 +15,12 @@ const ROOM: usize = 30 << 20;
 /// Start the threads that files are read by. The heap of a thread grows by single pages in the C library of Linux, for
 /// each of which the system stops the other threads; room that was taken once stays with the thread.
 fn start_pool() {
-    let room = |size: usize| black_box(Vec::<u8>::with_capacity(size));
+    let room = |size: usize| {
+        let mut room: Vec<u8> = Vec::new();
+        // Where there is none, the heap grows as it would have.
+        let _ = room.try_reserve_exact(size);
+        black_box(room)
+    };
     // Freeing a block raises the size up to which blocks come from heaps, and twice that is kept in them.
     drop(room(ROOM + (1 << 20)));
     // A pool that cannot be started is started again by the first who needs it, and the error is said there.

@@ -427,9 +427,7 @@ fn read(path: &Path, shown: &Path, cache: &Cache, open: &Open) -> Read {
     let edited = open.get(path);
     // Taken before the bytes, so that a change between the two shows.
     let stamp = if edited.is_none() { Stamp::of(path).unwrap_or_default() } else { Stamp::default() };
-    if edited.is_none()
-        && let Some(kept) = cache.unchanged(shown, &stamp)
-    {
+    if let Some(kept) = cache.unchanged(shown, &stamp) {
         let source = Source::unread(path, shown);
         // What is bound to tests is read anyway, and what is read is what was judged.
         if let Some(analysis) = cache::decode(kept, &source)

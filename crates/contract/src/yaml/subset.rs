@@ -152,19 +152,31 @@ impl<'t> Reader<'t> {
     /// A value in block style that starts at `at`, the first thing in its block. `parent` is the column that its
     /// further lines must lie beyond.
     fn block(&mut self, column: isize, parent: isize) -> Option<()> {
+        self.nested(|reader| {
+            if reader.is_dash() {
+                return reader.list(column, parent);
+            }
+            match reader.key_end() {
+                Some(key) => reader.mapping(column, key),
+                None => reader.value(parent),
+            }
+        })
+    }
+
+    /// One level further in, unless that is too deep.
+    fn nested(&mut self, inside: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return None;
         }
-        match self.peek()? {
-            b'-' if self.is_gap(self.at + 1) => self.list(column, parent)?,
-            _ => match self.key_end() {
-                Some(key) => self.mapping(column, key)?,
-                None => self.value(parent)?,
-            },
-        }
+        inside(self)?;
         self.depth -= 1;
         Some(())
+    }
+
+    /// Whether the dash of a list's item stands at `at`.
+    fn is_dash(&self) -> bool {
+        self.peek() == Some(b'-') && self.is_gap(self.at + 1)
     }
 
     /// A list whose dashes stand at a column; `at` is the first of them.
@@ -182,7 +194,7 @@ impl<'t> Reader<'t> {
                 self.block(self.column(), column)?;
             }
             match self.content()? {
-                Some(next) if next == column && self.peek() == Some(b'-') && self.is_gap(self.at + 1) => {}
+                Some(next) if next == column && self.is_dash() => {}
                 Some(next) if next > column => return None,
                 _ => break,
             }
@@ -190,9 +202,9 @@ impl<'t> Reader<'t> {
         self.push(Event::End, self.at, self.at);
         // To the library, a list that stands at its parent's column starts with its first item.
         if column == parent {
-            let item = self.events[first + 1..].iter().find(|(event, _)| !matches!(event, Event::Comment))?;
-            let start = item.1.start as usize - self.base;
-            self.events[first].1 = Span::new(self.base + start, self.base + start);
+            let (_, item) =
+                self.events[first + 1..].iter().find(|(event, _)| !matches!(event, Event::Comment))?;
+            self.events[first].1 = Span { start: item.start, end: item.start };
         }
         Some(())
     }
@@ -207,15 +219,8 @@ impl<'t> Reader<'t> {
             if matches!(self.peek(), None | Some(b'\n' | b'#')) {
                 match self.content()? {
                     Some(below) if below > column => self.block(below, column)?,
-                    Some(below)
-                        if below == column && self.peek() == Some(b'-') && self.is_gap(self.at + 1) =>
-                    {
-                        self.depth += 1;
-                        if self.depth > MAX_DEPTH {
-                            return None;
-                        }
-                        self.list(column, column)?;
-                        self.depth -= 1;
+                    Some(below) if below == column && self.is_dash() => {
+                        self.nested(|reader| reader.list(column, column))?;
                     }
                     _ => self.nothing(colon),
                 }
@@ -243,7 +248,7 @@ impl<'t> Reader<'t> {
         match self.peek()? {
             b'|' | b'>' => return self.block_scalar(parent),
             b'"' | b'\'' => self.quoted(parent)?,
-            b'[' | b'{' => self.flow(parent)?,
+            b'[' | b'{' => self.nested(|reader| reader.flow(parent))?,
             _ => return self.plain(parent),
         }
         self.rest_of_line()
@@ -251,10 +256,6 @@ impl<'t> Reader<'t> {
 
     /// A list or mapping between brackets.
     fn flow(&mut self, parent: isize) -> Option<()> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return None;
-        }
         let (start, open) = (self.at, self.peek()?);
         let close = if open == b'[' { b']' } else { b'}' };
         let event = if open == b'[' { Event::List { anchor: 0 } } else { Event::Map { anchor: 0 } };
@@ -272,7 +273,7 @@ impl<'t> Reader<'t> {
                 self.flow_gap(parent)?;
             }
             match self.peek()? {
-                b'[' | b'{' => self.flow(parent)?,
+                b'[' | b'{' => self.nested(|reader| reader.flow(parent))?,
                 _ => self.flow_value(parent)?,
             }
             self.flow_gap(parent)?;
@@ -291,7 +292,6 @@ impl<'t> Reader<'t> {
         }
         self.push(Event::End, self.at, self.at + 1);
         self.at += 1;
-        self.depth -= 1;
         Some(())
     }
 

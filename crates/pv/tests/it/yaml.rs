@@ -54,13 +54,13 @@ fn unmarked(tree: &mut Tree) {
     node(&mut tree.root);
 }
 
-/// Values, places, comments and findings of each contract, and of each without any one of its lines.
+/// Values, places, comments and findings of each contract, and of each without one of its lines, for about sixteen.
 #[falsifier("FALSIFY-PV-LINT-005")]
 fn a_contract_reads_the_same_with_a_document_mark(claim: &mut Claim) {
     for path in files() {
         let whole = fs::read_to_string(&path).unwrap();
         let lines: Vec<_> = whole.split_inclusive('\n').collect();
-        // All lines of the short ones, about sixteen of the others.
+        // Every line of a short contract.
         let step = lines.len().div_ceil(16);
         let without =
             (0..lines.len()).step_by(step).map(|line| [&lines[..line], &lines[line + 1..]].concat().concat());

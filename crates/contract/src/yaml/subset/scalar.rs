@@ -270,6 +270,7 @@ impl<'t> Reader<'t> {
         let mut indent = None;
         let mut start = self.at;
         let mut breaks = 0;
+        // Whether the line before starts with a blank: its breaks are not folded.
         let mut after_blank = false;
         let end = loop {
             self.line = self.at;
@@ -298,10 +299,8 @@ impl<'t> Reader<'t> {
                 // To the library it starts with its text.
                 start = self.at;
                 text.extend(std::iter::repeat_n('\n', breaks));
-                breaks = 0;
                 self.block_line(spaces, &mut text)?;
-                after_blank = false;
-                breaks += 1;
+                breaks = 1;
                 continue;
             };
             if spaces < indent {
