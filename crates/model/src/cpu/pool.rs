@@ -274,9 +274,10 @@ impl Shared {
     fn take(&self, job: Job, thread: usize) {
         let threads = self.asked.len();
         for owner in (thread..threads).chain(0..thread) {
-            let share = share(job.units, threads, owner);
-            loop {
-                let unit = share.start + self.asked[owner].0.fetch_add(1, Ordering::Relaxed);
+            let (share, asked) = (share(job.units, threads, owner), &self.asked[owner].0);
+            // Looked at before it is counted up: many threads that find nothing left need not take its line from each other.
+            while asked.load(Ordering::Relaxed) < share.len() {
+                let unit = share.start + asked.fetch_add(1, Ordering::Relaxed);
                 if unit >= share.end {
                     break;
                 }
