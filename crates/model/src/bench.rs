@@ -148,6 +148,7 @@ impl Case {
                 session.logits().map(drop)
             }
             (Work::Decode(_), mut recorder) => {
+                let mut logits = Vec::new();
                 for token in tokens {
                     match &mut recorder {
                         None => session.run(&[*token], Out::Last)?,
@@ -155,7 +156,8 @@ impl Case {
                     }
                     // As a token loop would: the logits come to the caller, who chooses.
                     let position = session.position() - 1;
-                    greedy(&session.logits()?).ok_or(Error::NoToken { position })?;
+                    session.read_logits(&mut logits)?;
+                    greedy(&logits).ok_or(Error::NoToken { position })?;
                 }
                 Ok(())
             }

@@ -5,6 +5,7 @@ use crate::Error;
 use crate::sample::Sampler;
 use crate::session::{Out, Session};
 use crate::tokenizer::{Stream, Tokenizer};
+use fault::fault;
 use std::time::{Duration, Instant};
 
 /// What the caller says after each token, and between the parts of a prompt.
@@ -57,6 +58,8 @@ pub struct Outcome {
 
 /// Positions of a prompt computed before the caller is asked whether to go on.
 const PART: usize = 512;
+/// Tokens that room is made for at once.
+const ROOM: usize = 1 << 16;
 
 /// Computes `prompt` at the session's next positions and then up to `most` tokens. Each token goes to `each` before the
 /// next is computed; `ends` says which ones end the output.
@@ -72,8 +75,10 @@ pub fn generate(
     mut each: impl FnMut(Option<u32>) -> Result<Next, Error>,
 ) -> Result<Outcome, Error> {
     let start = Instant::now();
+    // Room for what will come, so that a token allocates nothing; as much as a file's context claims is not taken on trust.
+    let room = most.min(session.config().context).min(ROOM);
     let mut outcome = Outcome {
-        tokens: Vec::new(),
+        tokens: Vec::with_capacity(room),
         finish: Finish::Stopped,
         prompt: Duration::ZERO,
         decode: Duration::ZERO,
@@ -85,12 +90,15 @@ pub fn generate(
             return Ok(outcome);
         }
     }
-    let mut first = None;
+    let (mut first, mut logits) = (None, Vec::new());
     outcome.finish = loop {
         if outcome.tokens.len() == most {
             break Finish::Length;
         }
-        let logits = session.logits()?;
+        if fault!("loop-forgets-its-logits") {
+            logits = Vec::new();
+        }
+        session.read_logits(&mut logits)?;
         let position = session.position() - 1;
         let token = sampler.sample(&logits).ok_or(Error::NoToken { position })?;
         first.get_or_insert_with(Instant::now);

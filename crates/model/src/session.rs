@@ -2,7 +2,7 @@
 //! and compiled once for each.
 
 use crate::Error;
-use crate::backend::{Backend, KvShape, Memory, Precision, Rows};
+use crate::backend::{Backend, Cols, KvShape, Memory, Precision, Rows};
 use crate::bytes::Bytes;
 use crate::config::Config;
 use crate::cpu::Cpu;
@@ -18,6 +18,7 @@ use crate::state::State;
 use crate::tap::{Off, Stop};
 use crate::tensors;
 use crate::weights::Weights;
+use fault::fault;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -276,7 +277,17 @@ impl Session {
     /// # Errors
     /// What the backend reports.
     pub fn logits(&mut self) -> Result<Vec<f32>, Error> {
-        self.engine.logits()
+        let mut logits = Vec::new();
+        self.read_logits(&mut logits)?;
+        Ok(logits)
+    }
+
+    /// The same into memory that the caller uses again; what it held is replaced.
+    ///
+    /// # Errors
+    /// As [`Session::logits`].
+    pub fn read_logits(&mut self, out: &mut Vec<f32>) -> Result<(), Error> {
+        self.engine.logits(out)
     }
 
     /// Memory of the backend's device; `None` where that is the host's.
@@ -335,7 +346,7 @@ impl Session {
 /// A backend with a model on it, its types erased.
 trait Engine {
     fn pass(&mut self, rows: &Rows, observer: Option<&mut dyn Observer>) -> Result<(), Error>;
-    fn logits(&mut self) -> Result<Vec<f32>, Error>;
+    fn logits(&mut self, out: &mut Vec<f32>) -> Result<(), Error>;
     fn memory(&self) -> Result<Option<Memory>, Error>;
 }
 
@@ -387,7 +398,8 @@ where
     fn pass(&mut self, rows: &Rows, observer: Option<&mut dyn Observer>) -> Result<(), Error> {
         self.make_room(rows.token.len(), rows.out.len())?;
         let Self { be, config, weights, state, kv, batch, first, .. } = self;
-        let on = be.batch(rows, batch.take()).map_err(Error::backend)?;
+        let reuse = batch.take().filter(|_| !fault!("step-forgets-its-rows"));
+        let on = be.batch(rows, reuse).map_err(Error::backend)?;
         let result = match observer {
             None => be.step(kv, &on, |be, kv| forward(be, config, weights, state, kv, &on, &mut Off)),
             Some(observer) => {
@@ -422,8 +434,8 @@ where
         result.map_err(Error::backend)
     }
 
-    fn logits(&mut self) -> Result<Vec<f32>, Error> {
-        self.be.read(&self.state.logits, crate::backend::Cols::ALL).map_err(Error::backend)
+    fn logits(&mut self, out: &mut Vec<f32>) -> Result<(), Error> {
+        self.be.read_rows(&self.state.logits, Cols::ALL, 0..1, 1, out).map_err(Error::backend)
     }
 
     fn memory(&self) -> Result<Option<Memory>, Error> {

@@ -1,7 +1,9 @@
 //! Threads that stay: they spin between the operations of a token and sleep between requests.
 //!
-//! A job is a number of units; threads take the next unit until none is left. It knows no operation; what a unit writes
-//! is its own part of a plane, so results never depend on who computed them.
+//! A job is a number of units. Each thread has a share of consecutive ones, whose memory it reads in order, and helps the
+//! others when it is done: two threads that take turns at neighbouring units make each other's processor fetch ahead what
+//! it will not need. The pool knows no operation; what a unit writes is its own part of a plane, so results never depend on
+//! who computed them.
 #![expect(
     unsafe_code,
     reason = "the pool fence: threads outlive the borrows of a job, and write parts of one slice"
@@ -12,6 +14,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,12 +41,12 @@ struct Line<T>(T);
 
 #[derive(Debug)]
 struct Shared {
-    /// Counts jobs; a worker that sees a new number has a job.
+    /// Counts the beginnings and ends of jobs: odd while there is one.
     epoch: Line<AtomicU32>,
-    /// The next unit that nobody took.
-    next: Line<AtomicUsize>,
-    /// Workers that have not finished the job.
-    busy: Line<AtomicUsize>,
+    /// How many units of each thread's share were asked for, by whomever.
+    asked: Vec<Line<AtomicUsize>>,
+    /// Workers that may look at the job.
+    inside: Line<AtomicUsize>,
     /// Workers that sleep or are about to.
     asleep: Line<AtomicUsize>,
     stop: AtomicBool,
@@ -51,8 +54,9 @@ struct Shared {
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-// SAFETY: `job` is written by the pool's owner alone, while `busy` is 0, so that no worker reads it; everything else is
-// shared by itself.
+// SAFETY: `job` is written by the pool's owner alone, while the epoch is even and, after that was to be seen, `inside` was 0.
+// A worker reads it after it counted itself inside and then saw an odd epoch: it saw the end of the job before, or it was
+// counted. Everything else is shared by itself.
 unsafe impl Sync for Shared {}
 // SAFETY: as above; a `Job` is a shared reference to a `Sync` closure.
 unsafe impl Send for Shared {}
@@ -86,8 +90,8 @@ impl Pool {
         let threads = threads.get();
         let shared = Arc::new(Shared {
             epoch: Line::default(),
-            next: Line::default(),
-            busy: Line::default(),
+            asked: (0..threads).map(|_| Line::default()).collect(),
+            inside: Line::default(),
             asleep: Line::default(),
             stop: AtomicBool::new(false),
             job: UnsafeCell::new(Job { units: 0, work: nothing, closure: std::ptr::null() }),
@@ -122,12 +126,13 @@ impl Pool {
         }
         let shared = &*self.shared;
         let job = Job { units, work: call::<F>, closure: (&raw const work).cast() };
-        // SAFETY: `busy` is 0 (the last job was waited for), so no worker reads the cell, and `&mut self` excludes another
-        // writer.
+        // SAFETY: the last job was ended and its workers waited for, so no worker reads the cell, and `&mut self` excludes
+        // another writer.
         unsafe { *shared.job.get() = job };
-        shared.next.0.store(0, Ordering::Relaxed);
-        shared.busy.0.store(self.workers.len(), Ordering::Relaxed);
-        // Publishes the three writes above, and orders this write before the look at `asleep`: a worker counts itself
+        for asked in &shared.asked {
+            asked.0.store(0, Ordering::Relaxed);
+        }
+        // Publishes the writes above, and orders this write before the look at `asleep`: a worker counts itself
         // asleep before it looks at the epoch for the last time, so one of the two sees the other.
         shared.epoch.0.fetch_add(1, Ordering::SeqCst);
         if shared.asleep.0.load(Ordering::SeqCst) > 0 {
@@ -135,10 +140,12 @@ impl Pool {
                 worker.thread().unpark();
             }
         }
-        // The job borrows `work`: its workers must be done before this frame goes, also by unwinding.
+        // The job borrows `work`: its workers must be done before this frame goes, also by unwinding. One that comes late
+        // finds the job ended: nobody waits for a thread that the system does not run.
         let outcome = catch_unwind(AssertUnwindSafe(|| shared.take(job, 0)));
+        shared.epoch.0.fetch_add(1, Ordering::SeqCst);
         let mut spins = 0_u32;
-        while shared.busy.0.load(Ordering::Acquire) > 0 {
+        while shared.inside.0.load(Ordering::SeqCst) > 0 {
             spins += 1;
             // With fewer cores than threads the one that is waited for needs this one's.
             if spins.is_multiple_of(1 << 10) { std::thread::yield_now() } else { std::hint::spin_loop() }
@@ -226,52 +233,66 @@ impl Shared {
     fn serve(&self, thread: usize) {
         let mut seen = 0;
         loop {
-            seen = self.wait(seen);
+            self.wait(seen);
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
-            // SAFETY: the epoch's change was seen with acquire ordering, and the owner does not write the cell again
-            // before `busy` is 0, which needs this worker.
-            let job = unsafe { *self.job.get() };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(job, thread))) {
-                *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+            self.inside.0.fetch_add(1, Ordering::SeqCst);
+            seen = self.epoch.0.load(Ordering::SeqCst);
+            if !seen.is_multiple_of(2) {
+                // SAFETY: an odd epoch was seen by a worker that is counted: the owner does not write the cell again before
+                // `inside` is 0, which needs this worker.
+                let job = unsafe { *self.job.get() };
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(job, thread))) {
+                    *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+                }
             }
-            self.busy.0.fetch_sub(1, Ordering::Release);
+            self.inside.0.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
-    /// Returns the epoch once it is another than `seen`.
-    fn wait(&self, seen: u32) -> u32 {
+    /// Waits for a job after that of epoch `seen`.
+    fn wait(&self, seen: u32) {
+        let news = |ordering| {
+            let epoch = self.epoch.0.load(ordering);
+            epoch != seen && !epoch.is_multiple_of(2)
+        };
         for _ in 0..SPINS {
-            let epoch = self.epoch.0.load(Ordering::Acquire);
-            if epoch != seen {
-                return epoch;
+            if news(Ordering::Acquire) {
+                return;
             }
             std::hint::spin_loop();
         }
         self.asleep.0.fetch_add(1, Ordering::SeqCst);
-        let epoch = loop {
-            let epoch = self.epoch.0.load(Ordering::SeqCst);
-            if epoch != seen {
-                break epoch;
-            }
+        while !news(Ordering::SeqCst) {
             std::thread::park();
-        };
+        }
         self.asleep.0.fetch_sub(1, Ordering::Relaxed);
-        epoch
     }
 
-    /// Runs units until there are none.
+    /// Runs the units of the thread's own share, then what is left of the others'.
     fn take(&self, job: Job, thread: usize) {
-        loop {
-            let unit = self.next.0.fetch_add(1, Ordering::Relaxed);
-            if unit >= job.units {
-                return;
+        let threads = self.asked.len();
+        for owner in (thread..threads).chain(0..thread) {
+            let (share, asked) = (share(job.units, threads, owner), &self.asked[owner].0);
+            // Looked at before it is counted up: many threads that find nothing left need not take its line from each other.
+            while asked.load(Ordering::Relaxed) < share.len() {
+                let unit = share.start + asked.fetch_add(1, Ordering::Relaxed);
+                if unit >= share.end {
+                    break;
+                }
+                // SAFETY: `each` keeps the closure alive until `inside` is 0, and its type is that of `work`.
+                unsafe { (job.work)(job.closure, thread, unit) };
             }
-            // SAFETY: `each` keeps the closure alive until `busy` is 0, and its type is that of `work`.
-            unsafe { (job.work)(job.closure, thread, unit) };
         }
     }
+}
+
+/// The units that a thread begins with: consecutive, all of a job's between the threads, one more or less for each.
+fn share(units: usize, threads: usize, thread: usize) -> Range<usize> {
+    let (each, more) = (units / threads, units % threads);
+    let start = each * thread + more.min(thread);
+    start..start + each + usize::from(thread < more)
 }
 
 /// Something for each thread of a pool.
@@ -536,6 +557,33 @@ mod tests {
                 assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 20), "{threads} {units}");
             }
         }
+    }
+
+    #[test]
+    fn shares_follow_each_other() {
+        for (units, threads) in [(0, 3), (2, 3), (3, 3), (11, 4), (1000, 7)] {
+            let shares: Vec<_> = (0..threads).map(|t| share(units, threads, t)).collect();
+            assert_eq!((shares[0].start, shares[threads - 1].end), (0, units));
+            assert!(shares.windows(2).all(|s| s[0].end == s[1].start && s[0].len() - s[1].len() <= 1));
+        }
+    }
+
+    #[test]
+    fn who_is_done_helps() {
+        let mut pool = pool(2);
+        // One unit waits for all the others, those of its own thread's share among them.
+        let done = AtomicUsize::new(0);
+        pool.each(8, |_, unit| match unit {
+            0 => {
+                while done.load(Ordering::Acquire) < 7 {
+                    std::thread::yield_now();
+                }
+            }
+            _ => {
+                done.fetch_add(1, Ordering::Release);
+            }
+        });
+        assert_eq!(done.load(Ordering::Relaxed), 7);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use falsify::{Claim, falsifier};
 use model::backend::{Precision, Routes};
 use model::cpu::Cpu;
 use model::cpu::simd::Level;
+use model::generate::{Next, generate};
 use model::observer::{Observer, RouteValue, Value};
+use model::sample::{Sampler, Settings};
 use model::session::{Device, Model, Options, Out, Session};
 use model::stage::{Site, Stage};
 use model::tap::Stop;
@@ -130,4 +132,37 @@ fn watching_changes_nothing() {
     let bits = |x: &[f32]| x.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&session.logits().unwrap()), want);
     assert_eq!(bits(&seen.values["lm_head"]), want);
+}
+
+/// What the caller's thread allocates in the token loop for `n` tokens after a first one: the fewest of several loops,
+/// because a thread's scratch grows when it gets a kind of unit for the first time.
+fn allocations(session: &mut Session, sampler: &mut Sampler, n: usize) -> u64 {
+    let loops = (0..3).map(|_| {
+        session.rewind(0).unwrap();
+        let made = allocation_counter::measure(|| {
+            let outcome = generate(session, &[7], n, sampler, |_| false, |_| Ok(Next::More)).unwrap();
+            assert_eq!(outcome.tokens.len(), n, "{:?}", outcome.finish);
+        });
+        made.count_total
+    });
+    loops.min().unwrap()
+}
+
+#[falsifier("FALSIFY-QW3-MOE-FORWARD-009")]
+fn a_token_allocates_nothing(claim: &mut Claim) {
+    let drawn = Settings { temperature: 0.8, top_k: 0, top_p: 0.9, min_p: 0.01, seed: 1 };
+    for format in ["f16", "q8_0", "q4_k_m"] {
+        let model = tiny(format);
+        // One thread does everything there is to do; of two, the caller's hands work over as well.
+        for threads in [1, 2] {
+            let mut session = Session::new(&model, &fast(threads)).unwrap();
+            for (choice, settings) in [("greedy", Settings::GREEDY), ("drawn", drawn)] {
+                let mut sampler = Sampler::new(settings).unwrap();
+                let few = allocations(&mut session, &mut sampler, 8);
+                let many = allocations(&mut session, &mut sampler, 40);
+                let at = claim.at("file", format).at("threads", threads as i64).at("choice", choice);
+                at.on(format!("{few} for 8 tokens")).measure("count", many as f64 - few as f64, "");
+            }
+        }
+    }
 }
