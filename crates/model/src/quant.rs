@@ -187,7 +187,8 @@ impl Format {
                 let blocks = block::view::<B, N>(self.0);
                 let sound = |run: &[B]| run.iter().fold(true, |ok, b| ok & b.is_finite());
                 let run = blocks.chunks(RUN).position(|run| !sound(run))?;
-                let block = run * RUN + blocks[run * RUN..].iter().position(|b| !b.is_finite())?;
+                let at = blocks[run * RUN..].iter().position(|b| !b.is_finite())?;
+                let block = if fault!("quant-search-forgets-run") { at } else { run * RUN + at };
                 let mut weights = [0.0; N];
                 blocks[block].dequantize(&mut weights);
                 Some(block * N + weights.iter().position(|w| !w.is_finite()).unwrap_or(0))

@@ -55,7 +55,10 @@ pub fn choose(
         return f32::NAN;
     }
     match order.get(ids.len()) {
-        Some(&next) => logits[order[ids.len() - 1] as usize] - logits[next as usize],
+        Some(&next) => {
+            let last = if fault!("router-margin-of-the-best") { 0 } else { ids.len() - 1 };
+            logits[order[last] as usize] - logits[next as usize]
+        }
         None => f32::INFINITY,
     }
 }

@@ -49,6 +49,56 @@ fn lengths_that_do_not_fit_are_refused(claim: &mut Claim) {
     claim.check("lengths do not wrap", Format::F32.row_bytes(usize::MAX).is_none());
 }
 
+/// Where the first weight of a sequence that is no finite number stands; -1 where there is none.
+fn first(weights: &[f32]) -> i64 {
+    weights.iter().position(|w| !w.is_finite()).map_or(-1, |at| at as i64)
+}
+
+#[falsifier("FALSIFY-QUANT-FINITE-001")]
+fn the_first_weight_that_is_not_finite_is_found(claim: &mut Claim) {
+    // Half floats and upper halves of F32 and BF16: infinite, NaN, the largest finite ones, and zero.
+    const WORDS: [u16; 9] = [0x7C00, 0xFC00, 0x7E00, 0x7F80, 0xFF80, 0x7FC0, 0x7BFF, 0x7F7F, 0];
+    let file = std::fs::read(require!(data "quant/vectors.safetensors")).unwrap();
+    let vectors = SafeTensors::deserialize(&file).unwrap();
+    for row in FORMATS {
+        let bytes = vectors.tensor(&format!("{}.bytes", row.name)).unwrap();
+        let search = |blocks: &[u8]| {
+            let mut weights = vec![0.0; blocks.len() / row.bytes * row.block];
+            row.format.dequantize(blocks, &mut weights).unwrap();
+            (first(&weights), row.format.first_not_finite(blocks).map_or(-1, |at| at as i64))
+        };
+        let mut outcomes = vec![search(bytes.data())];
+        // Each block of the vectors alone, and one with each pair of its bytes replaced: a scale, or weights.
+        let blocks = bytes.data().chunks_exact(row.bytes);
+        outcomes.extend(blocks.clone().map(search));
+        let sound =
+            blocks.clone().find(|block| search(block).0 < 0 && block.iter().any(|b| *b != 0)).unwrap();
+        let mut broken = sound.to_vec();
+        for at in (0..row.bytes).step_by(2) {
+            for word in WORDS {
+                let mut block = sound.to_vec();
+                block[at..at + 2].copy_from_slice(&word.to_le_bytes());
+                let outcome = search(&block);
+                if outcome.0 >= 0 {
+                    broken = block;
+                }
+                outcomes.push(outcome);
+            }
+        }
+        // Behind sound blocks: at the ends of the runs of 1024 that are looked at together, and in several of them.
+        for places in [&[1023][..], &[1024], &[1025], &[2047], &[3, 1500], &[1500, 2046], &[]] {
+            let mut blocks = sound.repeat(2048);
+            for at in places {
+                blocks[at * row.bytes..][..row.bytes].copy_from_slice(&broken);
+            }
+            outcomes.push(search(&blocks));
+        }
+        assert!(outcomes.iter().any(|(want, _)| *want > 0), "{}: nothing is broken", row.name);
+        let (want, got): (Vec<i64>, Vec<i64>) = outcomes.into_iter().unzip();
+        claim.at("format", row.name).compare(&want, &got);
+    }
+}
+
 #[test]
 fn ids_and_names_are_unique() {
     for (i, row) in FORMATS.iter().enumerate() {

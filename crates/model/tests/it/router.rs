@@ -113,10 +113,16 @@ fn nan_never_becomes_a_choice_that_looks_right(claim: &mut Claim) {
     }
 }
 
-#[test]
-fn the_margin_is_that_of_the_boundary() {
-    let logits = [3.0, 1.0, 2.5, 2.0];
-    assert_eq!(choose(&logits, 2, true).margin, 0.5);
-    assert_eq!(choose(&logits, 3, true).margin, 1.0);
-    assert_eq!(choose(&logits, 4, true).margin, f32::INFINITY);
+#[falsifier("FALSIFY-MOE-ROUTER-007")]
+fn the_margin_is_that_of_the_boundary(claim: &mut Claim) {
+    let ties: Vec<f32> = (0..128).map(|i| (i % 5) as f32).collect();
+    for (case, logits) in [("random", random(11)), ("ties", ties), ("by-hand", vec![3.0, 1.0, 2.5, 2.0])] {
+        let mut sorted = logits.clone();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        for used in [1, 2, 3] {
+            let want = sorted[used - 1] - sorted[used];
+            claim.at("case", case).compare(&want, &choose(&logits, used, true).margin);
+        }
+        claim.at("case", case).compare(&f32::INFINITY, &choose(&logits, logits.len(), true).margin);
+    }
 }
