@@ -7,6 +7,7 @@ use crate::evidence::{Axes, Cause, Host, Outcome, Statement};
 use crate::id::{FalsifierId, FaultName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is known of a falsifier's tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,7 +55,7 @@ pub struct Current {
 }
 
 /// What of one record bears on a status.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RecordFacts {
     /// Where it lies, relative to the root; names it in reports.
     pub file: String,
@@ -67,9 +68,9 @@ pub struct RecordFacts {
     /// How often a site of the fault was reached.
     pub fault_hits: u64,
     /// The content that was run.
-    pub axes: Axes,
+    pub axes: Arc<Axes>,
     /// Where.
-    pub host: Host,
+    pub host: Arc<Host>,
     /// What was measured; `None` in a record of an outcome alone.
     pub measure: Option<MeasureFacts>,
     /// `package/target/path` of the tests that passed.
@@ -127,8 +128,8 @@ impl RecordFacts {
             outcome: record.outcome,
             fault: record.fault,
             fault_hits: record.fault_hits,
-            axes: record.axes,
-            host: record.host,
+            axes: record.axes.into(),
+            host: record.host.into(),
             measure,
             passed: predicate.passed_tests,
             started: record.started,

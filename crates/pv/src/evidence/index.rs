@@ -12,7 +12,7 @@ use contract::hash::Digest;
 use contract::id::FalsifierId;
 use contract::root;
 use contract::status::facts::RecordFacts;
-use form::Form;
+use form::Known;
 use place::Place;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -69,9 +69,9 @@ impl Index {
     /// When the store cannot be listed, or the index cannot be written.
     pub fn read(store: &Store, place: &Path) -> Result<Self, StoreError> {
         let kept = Kept::load(place, form::NAME);
-        let known = Form::decode(kept.body());
+        let known = Known::decode(kept.body());
         let walk = Walk { store, known: known.as_ref(), changed: AtomicBool::new(false) };
-        let (top, name) = (known.as_ref().map(|known| &known.store), Cow::Borrowed(OsStr::new("")));
+        let (top, name) = (known.as_ref().map(Known::store), Cow::Borrowed(OsStr::new("")));
         let found = walk.folder(Path::new(""), Place::open(store.dir()).ok(), name, top)?;
         if walk.changed.into_inner() {
             let stored = form::encode(&found).and_then(|body| kept::store(place, form::NAME, &body));
@@ -137,7 +137,7 @@ fn name(record: &RecordFacts) -> &str {
 /// A walk through a store with what is known of it.
 struct Walk<'s, 'k> {
     store: &'s Store,
-    known: Option<&'k Form<'k>>,
+    known: Option<&'k Known<'k>>,
     /// Whether anything is other than what is known.
     changed: AtomicBool,
 }

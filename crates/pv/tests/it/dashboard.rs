@@ -81,14 +81,16 @@ fn record(started: &str, outcome: Outcome, fault: Option<&str>, worst: &str) -> 
             profile: "light".to_owned(),
             features: Vec::new(),
             models: BTreeMap::new(),
-        },
+        }
+        .into(),
         host: Host {
             class: "cpu".to_owned(),
             arch: "x86_64".to_owned(),
             cpu: HOSTILE.to_owned(),
             gpu: None,
             driver: None,
-        },
+        }
+        .into(),
         measure: Some(MeasureFacts {
             metric: contract::claim::Metric::MaxAbs,
             comparisons: 7,

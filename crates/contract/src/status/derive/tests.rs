@@ -5,6 +5,7 @@ use crate::evidence::{Axes, Host};
 use crate::id::FalsifierId;
 use crate::schema::Tests;
 use crate::status::facts::MeasureFacts;
+use std::sync::Arc;
 
 const SETTINGS: &str = r#"
 pv = "0.1"
@@ -63,14 +64,16 @@ fn pass(serial: u32) -> RecordFacts {
             profile: "test".to_owned(),
             features: Vec::new(),
             models: BTreeMap::from([("tiny".to_owned(), "model-now".to_owned())]),
-        },
+        }
+        .into(),
         host: Host {
             class: "cpu".to_owned(),
             arch: "x86_64".to_owned(),
             cpu: "a processor".to_owned(),
             gpu: None,
             driver: None,
-        },
+        }
+        .into(),
         measure: Some(MeasureFacts {
             metric: Metric::MaxAbs,
             comparisons: 3,
@@ -88,6 +91,14 @@ fn pass(serial: u32) -> RecordFacts {
     }
 }
 
+fn axes(record: &mut RecordFacts) -> &mut Axes {
+    Arc::make_mut(&mut record.axes)
+}
+
+fn host(record: &mut RecordFacts) -> &mut Host {
+    Arc::make_mut(&mut record.host)
+}
+
 fn failed(cause: Cause) -> Outcome {
     Outcome::Failed { cause, message: "too far".to_owned() }
 }
@@ -103,9 +114,9 @@ fn on_gpu(record: RecordFacts) -> RecordFacts {
         class: "gpu".to_owned(),
         gpu: Some("NVIDIA H200 NVL".to_owned()),
         driver: Some("580.1".to_owned()),
-        ..record.host
+        ..(*record.host).clone()
     };
-    RecordFacts { host, ..record }
+    RecordFacts { host: host.into(), ..record }
 }
 
 fn bound() -> BindingFacts {
@@ -203,15 +214,15 @@ fn each_axis_that_counts_makes_stale_and_is_named() {
     let old = || "old".to_owned();
     type Change = fn(&mut RecordFacts, String);
     let changes: [(Axis, Change); 8] = [
-        (Axis::Claim, |r, old| r.axes.claim = old),
-        (Axis::Test, |r, old| r.axes.test = old),
-        (Axis::Subjects, |r, old| r.axes.subjects = old),
-        (Axis::Deps, |r, old| r.axes.deps = old),
-        (Axis::Toolchain, |r, old| r.axes.toolchain = old),
+        (Axis::Claim, |r, old| axes(r).claim = old),
+        (Axis::Test, |r, old| axes(r).test = old),
+        (Axis::Subjects, |r, old| axes(r).subjects = old),
+        (Axis::Deps, |r, old| axes(r).deps = old),
+        (Axis::Toolchain, |r, old| axes(r).toolchain = old),
         (Axis::Model, |r, old| {
-            r.axes.models.insert("tiny".to_owned(), old);
+            axes(r).models.insert("tiny".to_owned(), old);
         }),
-        (Axis::Host, |r, old| r.host.arch = old),
+        (Axis::Host, |r, old| host(r).arch = old),
         (Axis::Claim, |r, _| r.measure.as_mut().expect("a measure").metric = Metric::Cosine),
     ];
     assert_eq!(world.status(&[pass(1), caught(2)]), FalsifierStatus::Discharged);
@@ -225,7 +236,7 @@ fn each_axis_that_counts_makes_stale_and_is_named() {
     }
     // The statement only warns, and what people read never counts.
     let mut record = pass(1);
-    record.axes.statement = old();
+    axes(&mut record).statement = old();
     record.commit = Some(old());
     assert_eq!(world.status(&[record, caught(2)]), FalsifierStatus::Discharged);
     // An axis that the tree cannot compute matches nothing.
@@ -238,8 +249,8 @@ fn an_axis_outside_the_policy_does_not_count() {
     let mut world = World::new(&["gpu"]);
     world.falsifier.fresh = vec![Axis::Claim];
     let mut record = on_gpu(pass(1));
-    record.axes.test = "old".to_owned();
-    record.host.driver = Some("570.1".to_owned());
+    axes(&mut record).test = "old".to_owned();
+    host(&mut record).driver = Some("570.1".to_owned());
     assert_eq!(world.status(&[record.clone()]), FalsifierStatus::Functional);
     world.falsifier.fresh.push(Axis::Driver);
     assert_eq!(world.derive(&[record]).label(), "STALE(driver)");
@@ -291,7 +302,7 @@ fn a_fault_is_caught_by_a_comparison_with_its_site_hit_and_the_control_green() {
     let panicked = RecordFacts { outcome: failed(Cause::Panic), ..x.clone() };
     assert_eq!(state(&[pass(1), panicked]), FaultState::OtherFailure);
     let mut old = x;
-    old.axes.subjects = "old".to_owned();
+    axes(&mut old).subjects = "old".to_owned();
     assert_eq!(state(&[pass(1), old]), FaultState::Stale);
     let mut world = World::new(&["cpu"]);
     world.falsifier.faults = Some(Faults::None(crate::schema::NoFaults { none: "a format".to_owned() }));
@@ -314,7 +325,7 @@ fn skips_and_errors_are_shown_and_change_nothing() {
 fn a_required_signature_is_required() {
     let world = World::new(&["signed"]);
     let on = |record: RecordFacts, key: Option<&str>| RecordFacts {
-        host: Host { class: "signed".to_owned(), ..record.host },
+        host: Host { class: "signed".to_owned(), ..(*record.host).clone() }.into(),
         signed_by: key.map(str::to_owned),
         ..record
     };

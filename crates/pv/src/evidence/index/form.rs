@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::hash::Hash;
 use std::io;
+use std::sync::Arc;
 
 /// The name of the form with its version.
 pub(super) const NAME: &str = "evidence 1";
@@ -134,11 +135,25 @@ fn digest(bytes: &[u8]) -> Option<Digest> {
     Some(Digest::from(<[u8; 32]>::try_from(bytes).ok()?))
 }
 
-impl<'k> Form<'k> {
+/// A form with its axes and hosts as the records share them.
+pub(super) struct Known<'k> {
+    form: Form<'k>,
+    axes: Vec<Arc<evidence::Axes>>,
+    hosts: Vec<Arc<evidence::Host>>,
+}
+
+impl<'k> Known<'k> {
     /// What [`encode`] encoded; none when it is anything else.
     pub(super) fn decode(body: &'k [u8]) -> Option<Self> {
-        let (form, rest) = postcard::take_from_bytes(body).ok()?;
-        rest.is_empty().then_some(form)
+        let (form, rest): (Form<'_>, _) = postcard::take_from_bytes(body).ok()?;
+        let axes = form.axes.iter().map(|row| form.axes(row).map(Arc::new)).collect::<Option<_>>()?;
+        let hosts = form.hosts.iter().map(|row| form.host(row).map(Arc::new)).collect::<Option<_>>()?;
+        rest.is_empty().then_some(Self { form, axes, hosts })
+    }
+
+    /// The store's own folder.
+    pub(super) fn store(&self) -> &Folder<'k> {
+        &self.form.store
     }
 
     /// What a file holds that is shown under a path; none when that cannot be told.
@@ -148,40 +163,43 @@ impl<'k> Form<'k> {
                 let digest = of_statement.map_or_else(|| known.digest(), digest)?;
                 Held::Record(digest, Box::new(self.facts(facts, file)?))
             }
-            Row::Retraction(retracts) => Held::Retraction(self.owned(*retracts)?),
-            Row::Defect(reason) => Held::Defect(Defect { file, reason: self.owned(*reason)? }),
+            Row::Retraction(retracts) => Held::Retraction(self.form.owned(*retracts)?),
+            Row::Defect(reason) => Held::Defect(Defect { file, reason: self.form.owned(*reason)? }),
         })
     }
 
     fn facts(&self, row: &Facts<'_>, file: String) -> Option<RecordFacts> {
+        let form = &self.form;
         Some(RecordFacts {
             file,
-            falsifier: FalsifierId::parse(self.text(row.falsifier)?).ok()?,
+            falsifier: FalsifierId::parse(form.text(row.falsifier)?).ok()?,
             outcome: match row.result {
                 Result::Passed => Outcome::Passed,
-                Result::Failed(cause, message) => Outcome::Failed { cause, message: self.owned(message)? },
-                Result::Skipped(reason) => Outcome::Skipped { reason: self.owned(reason)? },
-                Result::Error(message) => Outcome::Error { message: self.owned(message)? },
+                Result::Failed(cause, message) => Outcome::Failed { cause, message: form.owned(message)? },
+                Result::Skipped(reason) => Outcome::Skipped { reason: form.owned(reason)? },
+                Result::Error(message) => Outcome::Error { message: form.owned(message)? },
             },
             fault: match row.fault {
-                Some(fault) => Some(FaultName::parse(self.text(fault)?).ok()?),
+                Some(fault) => Some(FaultName::parse(form.text(fault)?).ok()?),
                 None => None,
             },
             fault_hits: row.fault_hits,
-            axes: self.axes(self.axes.get(row.axes as usize)?)?,
-            host: self.host(self.hosts.get(row.host as usize)?)?,
+            axes: Arc::clone(self.axes.get(row.axes as usize)?),
+            host: Arc::clone(self.hosts.get(row.host as usize)?),
             measure: match &row.measure {
-                Some(measure) => Some(self.measure(measure)?),
+                Some(measure) => Some(form.measure(measure)?),
                 None => None,
             },
-            passed: self.list(&row.passed)?,
+            passed: form.list(&row.passed)?,
             started: row.started.to_owned(),
-            commit: self.optional(row.commit)?,
+            commit: form.optional(row.commit)?,
             wall_s: row.wall_s,
-            signed_by: self.optional(row.signed_by)?,
+            signed_by: form.optional(row.signed_by)?,
         })
     }
+}
 
+impl<'k> Form<'k> {
     fn measure(&self, row: &Measure) -> Option<MeasureFacts> {
         let Measure { metric, comparisons, worst, headroom, declared, hit, missed } = *row;
         let missed = match missed {

@@ -25,14 +25,16 @@ fn facts(file: &str, outcome: Outcome) -> RecordFacts {
             profile: text("dev"),
             features: vec![text("a"), text("b")],
             models: BTreeMap::from([(text("small"), text("sha256:6"))]),
-        },
+        }
+        .into(),
         host: Host {
             class: text("cpu"),
             arch: text("x86_64"),
             cpu: text("A processor"),
             gpu: Some(text("A device")),
             driver: None,
-        },
+        }
+        .into(),
         measure: Some(MeasureFacts {
             metric: Metric::MaxAbs,
             comparisons: u64::MAX,
@@ -85,8 +87,8 @@ fn what_is_kept_is_what_was_found() {
     files.push(file("b", Held::Retraction("00ff".to_owned()), Some(of_file)));
     files.push(file("c", Held::Defect(Defect { file: "evidence/c/c".to_owned(), reason }), None));
     let body = form::encode(&folder("", vec![folder("c", Vec::new(), files)], Vec::new())).unwrap();
-    let form = Form::decode(&body).unwrap();
-    let known = &form.store.folders[0];
+    let form = Known::decode(&body).unwrap();
+    let known = &form.store().folders[0];
     let held = |known: &form::File<'_>| form.held(known, format!("evidence/{}/{}", "c", known.name)).unwrap();
     for (known, facts) in known.files.iter().zip(&records) {
         assert_eq!(known.digest(), Some(of_file));
@@ -100,7 +102,7 @@ fn what_is_kept_is_what_was_found() {
     );
     assert_eq!(known.files[6].digest(), None);
     for end in 0..body.len() {
-        assert!(Form::decode(&body[..end]).is_none(), "cut at {end}");
+        assert!(Known::decode(&body[..end]).is_none(), "cut at {end}");
     }
 }
 
