@@ -10,7 +10,7 @@ use contract::status::facts::{BindingFacts, Current, MeasureFacts, RecordFacts};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// A falsifier and what its status follows from, but for the records.
 pub(crate) struct World {
@@ -73,14 +73,16 @@ pub(crate) fn pass(serial: u32) -> RecordFacts {
             profile: "test".to_owned(),
             features: Vec::new(),
             models: BTreeMap::new(),
-        },
+        }
+        .into(),
         host: Host {
             class: "cpu".to_owned(),
             arch: "x86_64".to_owned(),
             cpu: "a processor".to_owned(),
             gpu: None,
             driver: None,
-        },
+        }
+        .into(),
         measure: Some(MeasureFacts {
             metric: contract::claim::Metric::MaxAbs,
             comparisons: 3,
@@ -101,8 +103,9 @@ pub(crate) fn pass(serial: u32) -> RecordFacts {
 /// The same record from a machine of the class `gpu`.
 pub(crate) fn on_gpu(record: RecordFacts) -> RecordFacts {
     let gpu = Some("NVIDIA H200 NVL".to_owned());
-    let host = Host { class: "gpu".to_owned(), gpu, driver: Some("580.1".to_owned()), ..record.host };
-    RecordFacts { host, ..record }
+    let driver = Some("580.1".to_owned());
+    let host = Host { class: "gpu".to_owned(), gpu, driver, ..(*record.host).clone() };
+    RecordFacts { host: host.into(), ..record }
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
@@ -135,12 +138,13 @@ prop_compose! {
             record.fault_hits = hits;
         }
         for axis in if fresh { Vec::new() } else { stale } {
+            let axes = Arc::make_mut(&mut record.axes);
             match axis {
-                0 => record.axes.claim = "old".to_owned(),
-                1 => record.axes.test = "old".to_owned(),
-                2 => record.axes.subjects = "old".to_owned(),
-                3 => record.axes.deps = "old".to_owned(),
-                _ => record.host.arch = "old".to_owned(),
+                0 => axes.claim = "old".to_owned(),
+                1 => axes.test = "old".to_owned(),
+                2 => axes.subjects = "old".to_owned(),
+                3 => axes.deps = "old".to_owned(),
+                _ => Arc::make_mut(&mut record.host).arch = "old".to_owned(),
             }
         }
         match &mut record.measure {
