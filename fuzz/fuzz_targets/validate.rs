@@ -15,9 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(loaded.findings.iter().all(|finding| finding.rule != "internal-error"), "{:?}", loaded.findings);
     assert!(loaded.tree.is_some() || !loaded.findings.is_empty(), "refused without a word");
     let mut findings = loaded.findings.clone();
-    findings.extend(lint::check_file(&loaded));
     if let Some(tree) = &loaded.tree {
         let outline = Outline::of(tree, loaded.dialect);
+        findings.extend(lint::check_file(&loaded, &outline));
         for definition in &outline.definitions {
             assert!(definition.span.end as usize <= loaded.source.text().len());
         }

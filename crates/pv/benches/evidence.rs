@@ -5,8 +5,8 @@
 //! ```
 //!
 //! 200 contracts declare 4,000 falsifiers, each with five records of two host classes, two of the ten of a planted
-//! fault; the records of one class are signed. $PV_SCALE_PV is another pv than the one that cargo built for this. The binding is known, as after `pv check`. "Nothing known" is a fresh
-//! clone: nothing is kept in target/pv. The tree is made once in a folder of its own, target/pv-scale/evidence or
+//! fault; the records of one class are signed. $PV_SCALE_PV is another pv than the one that cargo built for this. The
+//! binding is known, as after `pv check`. "Nothing known" is a fresh clone: nothing is kept in target/pv. The tree is made once in a folder of its own, target/pv-scale/evidence or
 //! $PV_SCALE_DIR/evidence.
 
 use contract::binding::Target;
@@ -272,6 +272,10 @@ fn bind(dir: &Path) {
     });
     let mut files = Files::default();
     files.refresh(dir).expect("the tree");
+    for target in 0..TARGETS {
+        let path = dir.join(format!("tests/t{target}.rs"));
+        assert!(files.items(dir, &path).is_some(), "{} is read", path.display());
+    }
     let inventory = Inventory { builds: builds.collect() };
     Snapshot::new(inventory, files).store(dir, Flavour::Plain).expect("the snapshot");
 }

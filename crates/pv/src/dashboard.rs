@@ -22,9 +22,9 @@ use contract::status::facts::{Current, RecordFacts};
 use contract::status::propagate::{ContractReport, FalsifierReport, Status};
 use contract::status::summary::SumError;
 use page::{Frame, Html, html};
-use rayon::prelude::*;
 use source::Tests;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Everything that the pages show.
 #[derive(Debug, Clone, Copy)]
@@ -58,59 +58,94 @@ pub struct Page {
     pub text: String,
 }
 
+/// A file of the site that is drawn when it is written: a large site takes no more memory than a small one.
+pub struct Draft<'b> {
+    /// Its path in the folder of the site.
+    pub path: String,
+    draw: Box<dyn Fn() -> String + Send + Sync + 'b>,
+}
+
+impl<'b> Draft<'b> {
+    fn new(path: String, draw: impl Fn() -> String + Send + Sync + 'b) -> Self {
+        Self { path, draw: Box::new(draw) }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn text(&self) -> String {
+        (self.draw)()
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn page(&self) -> Page {
+        Page { path: self.path.clone(), text: self.text() }
+    }
+}
+
+impl From<Page> for Draft<'_> {
+    fn from(Page { path, text }: Page) -> Self {
+        Self::new(path, move || text.clone())
+    }
+}
+
 /// Every page.
 ///
 /// # Errors
 /// When a count does not add up, which is a defect of pv.
-pub fn pages(basis: Basis<'_>) -> Result<Vec<Page>, SumError> {
-    let foot = format!(
+pub fn pages(basis: Basis<'_>) -> Result<Vec<Draft<'_>>, SumError> {
+    let foot: Arc<str> = format!(
         "Derived by pv {} from contracts and evidence, as of {}. {}.",
         env!("CARGO_PKG_VERSION"),
         basis.today,
         basis.status.falsifiers
-    );
-    let page = |path: String, title: &str, content: &Html| {
-        let text = Frame { path: &path, title, foot: &foot }.around(content);
-        Page { path, text }
-    };
-    let fixed =
-        [overview::content(basis)?, matrix::content(basis), hosts::content(basis), graph::content(basis)];
-    let mut pages: Vec<Page> = page::PLACES
+    )
+    .into();
+    let overview = overview::content(basis)?;
+    let fixed: [Box<dyn Fn() -> Html + Send + Sync + '_>; 4] = [
+        Box::new(move || overview.clone()),
+        Box::new(move || matrix::content(basis)),
+        Box::new(move || hosts::content(basis)),
+        Box::new(move || graph::content(basis)),
+    ];
+    let mut drafts: Vec<Draft<'_>> = page::PLACES
         .iter()
-        .zip(&fixed)
-        .map(|((file, name), content)| page((*file).to_owned(), name, content))
+        .zip(fixed)
+        .map(|((file, name), content)| framed(&foot, (*file).to_owned(), name, content))
         .collect();
     let contracts: BTreeMap<&ContractId, &Contract> =
         basis.contracts.iter().map(|contract| (&contract.metadata.id, *contract)).collect();
-    let parts: Vec<Vec<Page>> = basis
-        .status
-        .contracts
-        .par_iter()
-        .filter_map(|report| Some((report, *contracts.get(&report.id)?)))
-        .map(|(report, contract)| {
-            let whole = subject::content(contract, report);
-            let mut pages = vec![page(contract_path(&report.id), report.id.as_str(), &whole)];
-            let declared: BTreeMap<&FalsifierId, &Falsifier> =
-                contract.falsification_tests.iter().map(|f| (&f.id, f)).collect();
-            for one in &report.falsifiers {
-                let Some(falsifier) = declared.get(&one.id) else { continue };
-                let content = falsifier::content(basis, report, one, falsifier);
-                pages.push(page(falsifier_path(&one.id), one.id.as_str(), &content));
-            }
-            pages
-        })
-        .collect();
-    pages.extend(parts.into_iter().flatten());
-    let file =
-        |(file, text): (&String, &String)| page(source::path(file), file, &source::content(file, text));
-    pages.par_extend(basis.tests.files.par_iter().map(file));
-    pages.push(Page { path: "badge.svg".to_owned(), text: svg::overall(basis.status) });
-    let one = |report: &ContractReport| Page {
-        path: format!("badge/{}.svg", report.id),
-        text: svg::contract(report),
-    };
-    pages.extend(basis.status.contracts.iter().map(one));
-    Ok(pages)
+    for report in &basis.status.contracts {
+        let Some(contract) = contracts.get(&report.id).copied() else { continue };
+        let whole = move || subject::content(contract, report);
+        drafts.push(framed(&foot, contract_path(&report.id), report.id.as_str(), whole));
+        let declared: BTreeMap<&FalsifierId, &Falsifier> =
+            contract.falsification_tests.iter().map(|f| (&f.id, f)).collect();
+        for one in &report.falsifiers {
+            let Some(falsifier) = declared.get(&one.id).copied() else { continue };
+            let content = move || falsifier::content(basis, report, one, falsifier);
+            drafts.push(framed(&foot, falsifier_path(&one.id), one.id.as_str(), content));
+        }
+    }
+    for (file, text) in &basis.tests.files {
+        drafts.push(framed(&foot, source::path(file), file, move || source::content(file, text)));
+    }
+    drafts.push(Draft::new("badge.svg".to_owned(), move || svg::overall(basis.status)));
+    for report in &basis.status.contracts {
+        drafts.push(Draft::new(format!("badge/{}.svg", report.id), move || svg::contract(report)));
+    }
+    Ok(drafts)
+}
+
+/// A page with what stands around the content of every page.
+fn framed<'b>(
+    foot: &Arc<str>,
+    path: String,
+    title: &'b str,
+    content: impl Fn() -> Html + Send + Sync + 'b,
+) -> Draft<'b> {
+    let (foot, here) = (Arc::clone(foot), path.clone());
+    Draft::new(path, move || Frame { path: &here, title, foot: &foot }.around(&content()))
 }
 
 /// The page of a contract. An id holds nothing that a file name or a link could not.

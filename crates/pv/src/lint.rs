@@ -158,6 +158,7 @@ pub fn run(
     comments: Comments,
 ) -> Vec<Diagnostic> {
     workspace.load_bound();
+    workspace.look_up();
     let (of_all, beside) = rayon::join(
         || check_workspace(workspace, bindings),
         || workspace.files.par_iter().map(|file| check_beside(workspace, file)).collect::<Vec<_>>(),
@@ -187,7 +188,11 @@ pub fn run(
     };
     let findings: Vec<Vec<Diagnostic>> =
         workspace.files.par_iter().zip(alone).zip(found).map(of_file).collect();
-    findings.into_iter().flatten().chain(elsewhere).collect()
+    // There may be so many that growing the list would move them several times.
+    let mut all = Vec::with_capacity(findings.iter().map(Vec::len).sum::<usize>() + elsewhere.len());
+    findings.into_iter().for_each(|mut of_file| all.append(&mut of_file));
+    all.append(&mut elsewhere);
+    all
 }
 
 /// Run the rules that look at one file in the light of all others.

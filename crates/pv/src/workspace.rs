@@ -125,8 +125,10 @@ impl Workspace {
     /// # Errors
     /// When a path does not exist, there is neither path nor root, or pv.toml is wrong.
     pub fn read(context: &Context, paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut cache = Cache::load(context.cache());
-        let workspace = Self::of(context, context.repository()?, paths, &mut cache, &Open::default())?;
+        let repository = context.repository()?;
+        let (mut cache, scopes) =
+            rayon::join(|| Cache::load(context.cache()), || scopes(context, repository.root.as_ref(), paths));
+        let workspace = Self::judge(context, repository, scopes?, &mut cache, &Open::default());
         let base = workspace.repository.root.as_ref().map_or(context.cwd(), Root::dir);
         let read: HashSet<&OsStr> =
             workspace.files.iter().map(|file| file.source.path().as_os_str()).collect();
@@ -149,13 +151,25 @@ impl Workspace {
     ) -> Result<Self, Error> {
         let root = repository.root.as_ref();
         let mut scopes = scopes(context, root, paths)?;
-        let unlisted = scopes.iter().flat_map(|scope| &scope.unlisted).cloned().collect();
         // What an editor has not written yet has its place among the contracts all the same.
         if let (true, Some(scope), Some(root)) = (paths.is_empty(), scopes.first_mut(), root) {
             let yaml = |path: &&PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
             let inside = open.keys().filter(yaml).filter(|path| path.starts_with(root.contracts()));
             scope.files.extend(inside.map(|path| (path.clone(), true)));
         }
+        Ok(Self::judge(context, repository, scopes, cache, open))
+    }
+
+    /// Read the files of the scopes and judge each alone.
+    fn judge(
+        context: &Context,
+        repository: Repository,
+        scopes: Vec<Scope>,
+        cache: &mut Cache,
+        open: &Open,
+    ) -> Self {
+        let root = repository.root.as_ref();
+        let unlisted = scopes.iter().flat_map(|scope| &scope.unlisted).cloned().collect();
         let files: Vec<(usize, PathBuf, bool)> = scopes
             .into_iter()
             .enumerate()
@@ -177,7 +191,12 @@ impl Workspace {
         let fresh = files.iter().zip(fresh).filter_map(|(file, fresh)| Some((file.source.path(), fresh?)));
         cache.extend(fresh);
         let (tree, faults, index) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Self { repository, files, today: context.today(), unlisted, tree, faults, index })
+        Self { repository, files, today: context.today(), unlisted, tree, faults, index }
+    }
+
+    /// Look up at once what most rules ask for one after the other: where names are defined, which faults are planted.
+    pub fn look_up(&self) {
+        rayon::join(|| _ = self.index(), || _ = self.faults());
     }
 
     /// What was found in each file alone, in the order of the files: moved out, because there may be very much.

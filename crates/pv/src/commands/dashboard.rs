@@ -44,7 +44,11 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let settings = &repository.settings;
     let stores = if args.local { Stores::WithLocal } else { Stores::Committed };
     let today = context.today();
-    let gathered = match gather(context.cargo(), root, settings, stores, Knowledge::Cached, Some(today)) {
+    let (gathered, tests) = rayon::join(
+        || gather(context.cargo(), root, settings, stores, Knowledge::Cached, Some(today)),
+        || source::tests(dir, &sources(dir)),
+    );
+    let gathered = match gathered {
         Ok(gathered) => gathered,
         Err(error) if error.is_finding() => {
             eprintln!("pv: {error}");
@@ -63,7 +67,6 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let failures = verdict::failures(&gathered.status, &settings.gate);
     notes.extend(failures.iter().map(|failure| format!("Fails a check: {failure}")));
     let contracts = gathered.contracts();
-    let tests = source::tests(dir, &sources(dir));
     let basis = Basis {
         contracts: &contracts,
         settings,
@@ -82,6 +85,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     out.flush()?;
     let exit = if gathered.status.falsifiers.declared == 0 { Exit::Nothing } else { Exit::Holds };
     // The process ends: giving back a million small pieces one by one would take longer than deriving did.
-    std::mem::forget((gathered, pages));
+    drop(pages);
+    std::mem::forget(gathered);
     Ok(exit)
 }

@@ -1,6 +1,6 @@
 //! Putting a site where it is asked for: the whole site or, when anything fails, what was there before.
 
-use super::Page;
+use super::Draft;
 use crate::atomic::HALF_WRITTEN;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -48,12 +48,13 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
     move |source| FolderError::Io { path, source }
 }
 
-/// Make a folder hold these pages and nothing else. The pages are written beside it first; then it is replaced.
+/// Make a folder hold these pages and nothing else. The pages are drawn and written beside it first; then it is
+/// replaced.
 ///
 /// # Errors
 /// When it holds what is no page of an earlier site and `force` is not set, when it holds `root`, or when the system
 /// refuses; what was there is then still there.
-pub fn replace(dir: &Path, root: &Path, pages: &[Page], force: bool) -> Result<(), FolderError> {
+pub fn replace(dir: &Path, root: &Path, pages: &[Draft<'_>], force: bool) -> Result<(), FolderError> {
     let exists = dir.exists();
     // A link is followed, so that what it leads to is replaced.
     let real = if exists { dir.canonicalize().map_err(io_error(dir))? } else { dir.to_owned() };
@@ -82,7 +83,7 @@ pub fn replace(dir: &Path, root: &Path, pages: &[Page], force: bool) -> Result<(
     }
     pages.par_iter().try_for_each(|page| {
         let path = site.join(&page.path);
-        std::fs::write(&path, &page.text).map_err(io_error(&path))
+        std::fs::write(&path, page.text()).map_err(io_error(&path))
     })?;
     let list: String = pages.iter().map(|page| format!("{}\n", page.path)).collect();
     std::fs::write(site.join(LIST), list).map_err(io_error(&site))?;

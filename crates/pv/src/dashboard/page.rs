@@ -45,7 +45,7 @@ fn escapes(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
 }
 
 /// A piece of HTML.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Html(String);
 
 impl Html {
@@ -98,7 +98,9 @@ impl Frame<'_> {
 
     /// The whole page. It may load nothing: the policy refuses every resource.
     pub(super) fn around(&self, content: &Html) -> String {
-        let mut page = Html::default();
+        // So much stands around the content, but for very long names.
+        const AROUND: usize = STYLE.len() + SCRIPT.len() + 4096;
+        let mut page = Html(String::with_capacity(content.0.len() + AROUND));
         let up = self.up();
         page.put(format_args!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

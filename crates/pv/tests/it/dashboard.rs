@@ -9,7 +9,7 @@ use contract::settings::Settings;
 use contract::status::facts::{Current, MeasureFacts, RecordFacts};
 use pv::dashboard::folder::{FolderError, replace};
 use pv::dashboard::source::{Excerpt, Tests};
-use pv::dashboard::{self, Page, pages};
+use pv::dashboard::{self, Draft, Page, pages};
 use pv::status;
 use pv::status::tone::Tone;
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,18 +150,19 @@ fn files() -> Vec<Page> {
         of: BTreeMap::from([("FALSIFY-A-1".to_owned(), vec![excerpt])]),
         files: BTreeMap::from([("src/a.rs".to_owned(), format!("\n\nfn t() {{ {HOSTILE} }}\n"))]),
     };
-    pages(dashboard::Basis {
+    let (unheld, notes) = (BTreeMap::new(), [HOSTILE.to_owned()]);
+    let drafts = pages(dashboard::Basis {
         contracts: &contracts,
         settings: &settings,
         records: &records,
         current: &current,
-        unheld: &BTreeMap::new(),
+        unheld: &unheld,
         status: &status,
         tests: &tests,
-        notes: &[HOSTILE.to_owned()],
+        notes: &notes,
         today,
-    })
-    .unwrap()
+    });
+    drafts.unwrap().iter().map(Draft::page).collect()
 }
 
 /// The values of an attribute on a page.
@@ -363,7 +364,7 @@ fn a_site_replaces_a_site_and_nothing_else() {
     let place = tempfile::tempdir().unwrap();
     let root = tempfile::tempdir().unwrap();
     let dir = place.path().join("some/site");
-    let site = site();
+    let site: Vec<Draft<'_>> = site().into_iter().map(Draft::from).collect();
     replace(&dir, root.path(), &site, false).unwrap();
     replace(&dir, root.path(), &site[..4], false).unwrap();
     assert!(!dir.join("falsifier").exists(), "pages of the earlier site are gone");
