@@ -311,6 +311,9 @@ impl Backend for Cpu {
 
     fn bias(&mut self, x: &mut Act, col: usize, b: &Vec<f32>) -> Result<(), Error> {
         let (start, width) = x.cols("bias", Cols::new(col, b.len()))?;
+        if fault!("bias-missing") {
+            return Ok(());
+        }
         for row in x.iter_mut() {
             simd::add(self.level, &mut row[start..start + width], b);
         }
@@ -351,6 +354,9 @@ impl Backend for Cpu {
                 let head = &mut head[..rope.dims];
                 match rope.pairing {
                     Pairing::Halves if !fault!("rope-pairs-neighbours") => {
+                        simd::rotate_halves(level, head, cos, sin);
+                    }
+                    Pairing::Neighbours if fault!("rope-pairs-halves") => {
                         simd::rotate_halves(level, head, cos, sin);
                     }
                     _ => simd::rotate_neighbours(level, head, cos, sin),
