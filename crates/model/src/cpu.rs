@@ -29,7 +29,7 @@ use crate::route;
 use crate::tap::Off;
 use fault::fault;
 use pool::{Columns, Groups, PerThread, Pool};
-use q8::BLOCK;
+use q8::{BLOCK, Q8Block};
 use simd::{Level, Opened, Softmax};
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -44,6 +44,10 @@ pub struct Cpu {
     rope: Option<(Rope, RopeTable)>,
     /// Which rows belong together, for the operation at hand.
     groups: Groups,
+    /// The input of the product at hand in 8 bits with a scale for each half of a block, where weights want it so.
+    halves: Vec<Q8Block>,
+    /// No weights get it.
+    whole_blocks: bool,
     scratch: PerThread<Scratch>,
 }
 
@@ -99,7 +103,23 @@ impl Cpu {
             None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         };
         let (pool, scratch) = (Pool::new(threads)?, PerThread::new(threads.get()));
-        Ok(Self { precision, level, pool, rope: None, groups: Groups::default(), scratch })
+        Ok(Self {
+            precision,
+            level,
+            pool,
+            rope: None,
+            groups: Groups::default(),
+            halves: Vec::new(),
+            whole_blocks: false,
+            scratch,
+        })
+    }
+
+    /// The same with activations in 8 bits that share a scale by whole blocks in front of all weights: what a GPU's kernels
+    /// multiply, for whoever compares with them.
+    #[must_use]
+    pub fn with_whole_blocks(self) -> Self {
+        Self { whole_blocks: true, ..self }
     }
 
     /// How it computes.
