@@ -2,7 +2,7 @@
 //! every backend, and what a backend makes of it.
 //!
 //! One table for whoever asks whether a kernel is right or how fast it is: generated tests, comparisons of one backend with
-//! another, and `apr test-ops`. It knows no backend by name.
+//! another, and `apr test-ops`. Of a backend's name it knows what arithmetic that says.
 
 mod attention;
 mod elementwise;

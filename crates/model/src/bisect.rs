@@ -30,7 +30,7 @@ use crate::Error;
 use crate::backend::Precision;
 use crate::compare::{Comparison, Flip, Verdict, align_experts, routes};
 use crate::diff;
-use crate::session::{Model, Session};
+use crate::session::{Arithmetic, Model, Session};
 use crate::stage::{Site, Stage};
 use crate::tap::Stop;
 use crate::tensors::Role;
@@ -125,7 +125,10 @@ pub fn bisect_by(q: &Question<'_>, arbiters: &mut Arbiters) -> Result<Report, Er
     let frame = Frame {
         model: q.model,
         script: q.left.script,
-        precisions: [q.left.precision, q.right.precision],
+        sides: [
+            Arithmetic::of(q.left.name, q.left.precision, q.model),
+            Arithmetic::of(q.right.name, q.right.precision, q.model),
+        ],
         layers: q.layers.clone(),
         alive: q.alive,
     };
@@ -166,16 +169,20 @@ pub fn bisect_recorded(q: &Recorded<'_>) -> Result<Report, Error> {
     let mut frame = Frame {
         model: q.model,
         script: left,
-        precisions: [q.left.precision, q.right.precision],
+        sides: [
+            Arithmetic::of(q.left.name, q.left.precision, q.model),
+            Arithmetic::of(q.right.name, q.right.precision, q.model),
+        ],
         layers: 0..left.layers,
         alive: q.alive,
     };
     let free = frame.free_recorded(right);
     let mut found = None;
     let mut own = Own::default();
-    for (which, Reference { precision, script, .. }) in [(Which::Right, q.right), (Which::Left, q.left)] {
-        let of = Frame { script, precisions: [precision; 2], alive: q.alive, ..frame.clone_for(script) };
-        let mut arbiter = Session::arbiter(q.model, precision, q.threads, 0..left.layers)?;
+    for (which, Reference { script, .. }) in [(Which::Right, q.right), (Which::Left, q.left)] {
+        let side = frame.sides[usize::from(which != Which::Left)];
+        let of = Frame { script, sides: [side; 2], alive: q.alive, ..frame.clone_for(script) };
+        let mut arbiter = Session::arbiter(q.model, side, q.threads, 0..left.layers)?;
         own = of.own(&mut arbiter)?;
         if let Some(first) = own.suspects.first() {
             // The roles are turned round: the arbiter ran freely on the recording's inputs.
@@ -195,7 +202,7 @@ pub fn bisect_recorded(q: &Recorded<'_>) -> Result<Report, Error> {
 struct Frame<'a> {
     model: &'a Model,
     script: &'a Script,
-    precisions: [Precision; 2],
+    sides: [Arithmetic; 2],
     layers: Range<usize>,
     alive: &'a dyn Fn() -> bool,
 }
@@ -348,7 +355,7 @@ impl<'a> Frame<'a> {
     }
 
     fn bound(&self) -> f64 {
-        diff::bound(Some(self.precisions[0]), Some(self.precisions[1]))
+        diff::bound(Some(self.sides[0].precision), Some(self.sides[1].precision))
     }
 
     fn own(&self, session: &mut Session) -> Result<Own, Error> {
@@ -379,8 +386,8 @@ impl<'a> Frame<'a> {
 
     /// Asks the scalar twins about what stands out; the first operation that is wrong.
     fn judge(&self, own: &Own, arbiters: &mut Arbiters) -> Result<(Option<Judged>, HashMap<At, f64>), Error> {
-        let [left, right] = self.precisions;
-        // Of one precision the first that stands out is wrong on one side or the other; of two, most stand out.
+        let [left, right] = self.sides;
+        // Of one arithmetic the first that stands out is wrong on one side or the other; of two, most stand out.
         let asked = if left == right { own.suspects.len().min(1) } else { own.suspects.len() };
         let asked: Vec<&Suspect> = own.suspects[..asked].iter().collect();
         let mut doubtful = Vec::new();
@@ -428,11 +435,11 @@ impl<'a> Frame<'a> {
         Ok((found, twins))
     }
 
-    /// Asks the scalar twin of a precision about some suspects, in their order, until one is judged.
+    /// Asks the scalar twin of a side about some suspects, in their order, until one is judged.
     fn ask<'s>(
         &self,
         arbiters: &mut Arbiters,
-        precision: Precision,
+        side: Arithmetic,
         suspects: &[&'s Suspect],
         mut judge: impl FnMut(&'s Suspect, &[f32]) -> Option<Judged>,
     ) -> Result<Option<Judged>, Error> {
@@ -441,7 +448,7 @@ impl<'a> Frame<'a> {
                 return Err(trace::Error::Interrupted.into());
             }
             let last = self.layers.end - 1;
-            let twin = arbiters.value(precision, self.script, suspect.at, &suspect.positions, last)?;
+            let twin = arbiters.value(side, self.script, suspect.at, &suspect.positions, last)?;
             let judged = judge(suspect, &twin);
             if judged.is_some() {
                 return Ok(judged);
@@ -459,7 +466,8 @@ impl<'a> Frame<'a> {
     ) -> Result<Option<Box<Capsule>>, Error> {
         let Judged { which, suspect, reference, wrong, .. } = judged;
         let (side, site) = (usize::from(*which != Which::Left), suspect.at.1);
-        let maker = Maker { model: self.model, side: names[side], precision: self.precisions[side], threads };
+        let maker =
+            Maker { model: self.model, side: names[side], precision: self.sides[side].precision, threads };
         let shape = Shape::new(self.script, site, &suspect.positions, wrong.len());
         let furthest = Comparison::of(reference, wrong, None).and_then(|c| c.worst.first().map(|w| w.index));
         let odd = wrong.iter().position(|v| !v.is_finite());
@@ -574,7 +582,7 @@ impl<'a> Frame<'a> {
             let format = self.model.file().tensor(&tensor)?.format.row().name.to_owned();
             Some(Weight { tensor, format })
         });
-        let precision = self.precisions[usize::from(side != Which::Left)];
+        let precision = self.sides[usize::from(side != Which::Left)].precision;
         Finding {
             class,
             side,

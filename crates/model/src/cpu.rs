@@ -29,7 +29,7 @@ use crate::route;
 use crate::tap::Off;
 use fault::fault;
 use pool::{Columns, Groups, PerThread, Pool};
-use q8::BLOCK;
+use q8::{BLOCK, Q8Block};
 use simd::{Level, Opened, Softmax};
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -44,6 +44,10 @@ pub struct Cpu {
     rope: Option<(Rope, RopeTable)>,
     /// Which rows belong together, for the operation at hand.
     groups: Groups,
+    /// The input of the product at hand in 8 bits with a scale for each half of a block, where weights want it so.
+    halves: Vec<Q8Block>,
+    /// No weights get it.
+    whole_blocks: bool,
     scratch: PerThread<Scratch>,
 }
 
@@ -99,7 +103,23 @@ impl Cpu {
             None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         };
         let (pool, scratch) = (Pool::new(threads)?, PerThread::new(threads.get()));
-        Ok(Self { precision, level, pool, rope: None, groups: Groups::default(), scratch })
+        Ok(Self {
+            precision,
+            level,
+            pool,
+            rope: None,
+            groups: Groups::default(),
+            halves: Vec::new(),
+            whole_blocks: false,
+            scratch,
+        })
+    }
+
+    /// The same with activations in 8 bits that share a scale by whole blocks in front of all weights: what a GPU's kernels
+    /// multiply, for whoever compares with them.
+    #[must_use]
+    pub fn with_whole_blocks(self) -> Self {
+        Self { whole_blocks: true, ..self }
     }
 
     /// How it computes.
@@ -311,6 +331,9 @@ impl Backend for Cpu {
 
     fn bias(&mut self, x: &mut Act, col: usize, b: &Vec<f32>) -> Result<(), Error> {
         let (start, width) = x.cols("bias", Cols::new(col, b.len()))?;
+        if fault!("bias-missing") {
+            return Ok(());
+        }
         for row in x.iter_mut() {
             simd::add(self.level, &mut row[start..start + width], b);
         }
@@ -351,6 +374,9 @@ impl Backend for Cpu {
                 let head = &mut head[..rope.dims];
                 match rope.pairing {
                     Pairing::Halves if !fault!("rope-pairs-neighbours") => {
+                        simd::rotate_halves(level, head, cos, sin);
+                    }
+                    Pairing::Neighbours if fault!("rope-pairs-halves") => {
                         simd::rotate_halves(level, head, cos, sin);
                     }
                     _ => simd::rotate_neighbours(level, head, cos, sin),

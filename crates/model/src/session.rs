@@ -6,6 +6,7 @@ use crate::backend::{Backend, Cols, KvShape, Memory, Precision, Rows};
 use crate::bytes::Bytes;
 use crate::config::Config;
 use crate::cpu::Cpu;
+use crate::cpu::q8;
 use crate::cpu::simd::Level;
 use crate::cuda::{self, Cuda};
 use crate::forward::forward;
@@ -111,6 +112,31 @@ impl Device {
     }
 }
 
+/// What a scalar twin has to know of the side that it judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Arithmetic {
+    /// The precision.
+    pub precision: Precision,
+    /// Activations in 8 bits share a scale by whole blocks in front of all weights, as on a GPU; false where no weights
+    /// of the model want it otherwise.
+    pub whole_blocks: bool,
+}
+
+impl Arithmetic {
+    /// That of a side, `cuda:fast`, with the weights of a model.
+    #[must_use]
+    pub fn of(side: &str, precision: Precision, model: &Model) -> Self {
+        let gpu = side.split(':').next() == Some(Device::Cuda.name());
+        let halves = || model.file.tensors.iter().any(|t| q8::by_halves(t.format));
+        Self { precision, whole_blocks: gpu && precision == Precision::Fast && halves() }
+    }
+
+    fn twin(self, threads: Option<NonZeroUsize>) -> Result<Cpu, Error> {
+        let cpu = Cpu::with_level(self.precision, threads, Level::SCALAR).map_err(Error::backend)?;
+        Ok(if self.whole_blocks { cpu.with_whole_blocks() } else { cpu })
+    }
+}
+
 /// How a session runs.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -187,12 +213,11 @@ impl Session {
     /// As [`Session::new`].
     pub fn arbiter(
         model: &Model,
-        precision: Precision,
+        arithmetic: Arithmetic,
         threads: Option<NonZeroUsize>,
         layers: Range<usize>,
     ) -> Result<Self, Error> {
-        let cpu = Cpu::with_level(precision, threads, Level::SCALAR).map_err(Error::backend)?;
-        Self::on(cpu, model, layers)
+        Self::on(arithmetic.twin(threads)?, model, layers)
     }
 
     /// Some layers on a backend of the caller's making.
@@ -468,8 +493,8 @@ impl Workbench {
     ///
     /// # Errors
     /// When its threads cannot be started.
-    pub fn twin(precision: Precision, threads: Option<NonZeroUsize>) -> Result<Self, Error> {
-        Ok(Self::on(Cpu::with_level(precision, threads, Level::SCALAR).map_err(Error::backend)?))
+    pub fn twin(arithmetic: Arithmetic, threads: Option<NonZeroUsize>) -> Result<Self, Error> {
+        Ok(Self::on(arithmetic.twin(threads)?))
     }
 
     /// A backend of the caller's making.

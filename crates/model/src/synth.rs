@@ -48,7 +48,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Plan {
     layout: Layout,
-    distributions: Vec<Distribution>,
+    contents: Vec<Content>,
     seed: u64,
 }
 
@@ -64,16 +64,16 @@ impl Plan {
     /// When the shape or its tensors cannot be.
     pub fn new(name: &str, shape: &Shape, mix: Mix, seed: u64) -> Result<Self, Error> {
         let config = shape.config().map_err(Error::Shape)?;
-        let (specs, distributions): (Vec<_>, Vec<_>) = shape
+        let (specs, contents): (Vec<_>, Vec<_>) = shape
             .tensors(&config)
             .into_iter()
             .map(|t| {
                 let format = mix.format(t.kind, t.layer, shape.layers, t.dims[0]);
-                (Spec { name: t.name, dims: t.dims, format }, t.distribution)
+                (Spec { name: t.name, dims: t.dims, format }, t.content)
             })
             .unzip();
         let metadata = metadata(name, shape, mix)?;
-        Ok(Self { layout: Layout::new(&metadata, &specs)?, distributions, seed })
+        Ok(Self { layout: Layout::new(&metadata, &specs)?, contents, seed })
     }
 
     /// Length of the file in bytes.
@@ -108,7 +108,7 @@ impl Plan {
         let mut written = self.layout.header.len();
         let batch = rayon::current_num_threads() * DEPTH;
         let mut buffers: Vec<Vec<u8>> = vec![Vec::new(); batch];
-        for (tensor, distribution) in self.layout.tensors.iter().zip(&self.distributions) {
+        for (tensor, content) in self.layout.tensors.iter().zip(&self.contents) {
             out.write_all(&vec![0; tensor.bytes.start - written])?;
             let size = tensor.format.row().bytes;
             let blocks = tensor.bytes.len() / size;
@@ -120,8 +120,16 @@ impl Plan {
                     buffer.resize(CHUNK.min(blocks - chunk * CHUNK) * size, 0);
                     let thread = rayon::current_thread_index().unwrap_or(0);
                     let key = if fault!("synth-stream-per-thread") { thread } else { chunk };
-                    let stream = fill::stream(self.seed, &tensor.name, key as u64);
-                    fill(tensor.format, *distribution, stream, buffer);
+                    match content {
+                        Content::Drawn(distribution) => {
+                            let stream = fill::stream(self.seed, &tensor.name, key as u64);
+                            fill(tensor.format, *distribution, stream, buffer);
+                        }
+                        Content::Given(bytes) => {
+                            let chunks = bytes.chunks(CHUNK * size).skip(chunk);
+                            chunks.take(1).for_each(|bytes| buffer.copy_from_slice(bytes));
+                        }
+                    }
                 });
                 for buffer in &buffers[..count] {
                     out.write_all(buffer)?;
@@ -201,6 +209,15 @@ enum Kind {
     Matrix,
 }
 
+/// What a tensor holds.
+#[derive(Debug, Clone)]
+enum Content {
+    /// Random weights.
+    Drawn(Distribution),
+    /// These bytes, all of them.
+    Given(Vec<u8>),
+}
+
 /// A tensor of a shape.
 struct Tensor {
     name: String,
@@ -208,7 +225,7 @@ struct Tensor {
     dims: Vec<usize>,
     kind: Kind,
     layer: usize,
-    distribution: Distribution,
+    content: Content,
 }
 
 impl Format {

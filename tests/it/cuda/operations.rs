@@ -212,7 +212,7 @@ fn activations_in_8_bits_are_those_of_the_cpu(claim: &mut Claim) {
         let quanta: Vec<i8> = blocks.iter().flat_map(|b| b.q).collect();
         // The bits of a NaN are nobody's promise.
         let scales: Vec<f32> =
-            blocks.iter().map(|b| if b.scale.is_nan() { f32::MAX } else { b.scale }).collect();
+            blocks.iter().map(|b| if b.scales[0].is_nan() { f32::MAX } else { b.scales[0] }).collect();
         let at = claim.at("maker", maker);
         match made(&mut cuda, maker).and_then(|x| cuda.read_quanta(&x)) {
             Ok(Some((q, s))) => {

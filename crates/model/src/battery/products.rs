@@ -4,6 +4,7 @@ use super::operands::{Weights, normed, numbers};
 use super::{Backend, Case, Clock, Error, Operation, Pairing, Work, plane, rows, shape, values};
 use crate::backend::{Cols, Precision};
 use crate::config::{Config, Experts};
+use crate::cpu::q8;
 use crate::quant::{FORMATS, Format};
 use crate::{numerics, quant, route};
 
@@ -80,7 +81,8 @@ pub(super) struct Product {
     /// How many experts a row has; `None` with one matrix.
     experts: Option<Experts>,
     ids: Vec<u32>,
-    precision: Precision,
+    /// How many activations in 8 bits share a scale; `None` where they are multiplied as they are.
+    quanta: Option<usize>,
 }
 
 impl Product {
@@ -95,19 +97,17 @@ impl Product {
         Ok(route)
     }
 
-    /// The activations that the weights are multiplied with: in 8 bits, `d = amax / 127` and `rint(x / d)` of each block.
+    /// The activations that the weights are multiplied with: in 8 bits, `d = amax / 127` and `rint(x / d)` of those that
+    /// share a scale.
     fn activations(&self) -> Vec<f64> {
         let quantized = |block: &[f32]| -> Vec<f64> {
             let scale = block.iter().fold(0.0_f32, |m, v| if v.abs() > m { v.abs() } else { m }) / 127.0;
             let quantum = |v: &f32| f64::from((v / scale).round_ties_even()) * f64::from(scale);
             block.iter().map(|v| if scale == 0.0 { 0.0 } else { quantum(v) }).collect()
         };
-        match self.precision {
-            // Plain numbers are multiplied as they are in either precision.
-            Precision::Fast if self.weights.format.row().block > 1 => {
-                self.x.chunks(QUANTA).flat_map(quantized).collect()
-            }
-            _ => self.x.iter().map(|v| f64::from(*v)).collect(),
+        match self.quanta {
+            Some(quanta) => self.x.chunks(quanta).flat_map(quantized).collect(),
+            None => self.x.iter().map(|v| f64::from(*v)).collect(),
         }
     }
 }
@@ -142,17 +142,25 @@ impl Operation for Product {
             Weights::random(format, count, case.size("rows")?, case.size("blocks")? * block, case.seed())?;
         let all = weights_of(&weights)?;
         let raw = values(case.word("values")?, case.seed() + 1, n * weights.cols)?;
-        let precision = match case.word("backend")?.split_once(':') {
-            Some((_, name)) => Precision::from_name(name),
+        let backend = match case.word("backend")?.split_once(':') {
+            Some((device, name)) => Precision::from_name(name).map(|precision| (device, precision)),
             None => None,
         };
-        let Some(precision) = precision else {
+        let Some((device, precision)) = backend else {
             let expected = "device:exact or device:fast".to_owned();
             return Err(Error::Unknown {
                 what: "backend",
                 found: case.word("backend")?.to_owned(),
                 expected,
             });
+        };
+        let quanta = match precision {
+            // Plain numbers are multiplied as they are in either precision.
+            Precision::Fast if format.row().block > 1 => {
+                let halves = device == "cpu" && q8::by_halves(format);
+                Some(if halves { QUANTA / 2 } else { QUANTA })
+            }
+            _ => None,
         };
         let experts = (count > 1).then(|| Experts { count, used: count.div_ceil(2), renormalize: true });
         // What is multiplied is what the norm gave, in its own bits: it has a claim of its own, and so has the choice.
@@ -161,7 +169,7 @@ impl Operation for Product {
             numerics::norm(o, x, &ones, super::operands::EPS);
         }
         let ids = experts.map(|experts| choices(experts, n)).unwrap_or_default();
-        Ok(Self { weights, all, x, raw, n, experts, ids, precision })
+        Ok(Self { weights, all, x, raw, n, experts, ids, quanta })
     }
     fn meaning(&self) -> Vec<f64> {
         self.sums(|w, x| f64::from(w) * x)

@@ -3,8 +3,7 @@
 use super::Script;
 use super::extract::{Part, extract};
 use crate::Error;
-use crate::backend::Precision;
-use crate::session::{Model, Workbench};
+use crate::session::{Arithmetic, Model, Workbench};
 use crate::stage::Site;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -14,13 +13,13 @@ use std::rc::Rc;
 pub struct Arbiters {
     model: Model,
     threads: Option<NonZeroUsize>,
-    benches: HashMap<Precision, Workbench>,
+    benches: HashMap<Arithmetic, Workbench>,
     /// What was asked before, by pass.
     known: Option<HashMap<Asked, Rc<[f32]>>>,
 }
 
-/// Precision, pass and site.
-type Asked = (Precision, usize, Site);
+/// Arithmetic, pass and site.
+type Asked = (Arithmetic, usize, Site);
 
 impl Arbiters {
     /// Twins on so many threads.
@@ -38,13 +37,13 @@ impl Arbiters {
     /// What a twin makes of a script's inputs. `last` is the last layer that runs.
     pub(super) fn value(
         &mut self,
-        precision: Precision,
+        arithmetic: Arithmetic,
         script: &Script,
         (pass, site): (usize, Site),
         positions: &[u32],
         last: usize,
     ) -> Result<Rc<[f32]>, Error> {
-        let asked = (precision, pass, site);
+        let asked = (arithmetic, pass, site);
         if let Some(value) = self.known.as_ref().and_then(|k| k.get(&asked)) {
             return Ok(Rc::clone(value));
         }
@@ -53,10 +52,10 @@ impl Arbiters {
             site: site.to_string(),
             what: "reads what the pass did not record".to_owned(),
         })?;
-        let bench = match self.benches.entry(precision) {
+        let bench = match self.benches.entry(arithmetic) {
             std::collections::hash_map::Entry::Occupied(bench) => bench.into_mut(),
             std::collections::hash_map::Entry::Vacant(none) => {
-                none.insert(Workbench::twin(precision, self.threads)?)
+                none.insert(Workbench::twin(arithmetic, self.threads)?)
             }
         };
         let value: Rc<[f32]> = bench.perform_of_model(&operation)?.into();

@@ -11,7 +11,7 @@ use crate::backend::{Precision, Routes, Rows};
 use crate::compare::{Comparison, Verdict};
 use crate::operation::{Operation, Plane, Settings, Weights};
 use crate::quant::FORMATS;
-use crate::session::{Model, Workbench};
+use crate::session::{Arithmetic, Model, Workbench};
 use crate::stage::Site;
 use crate::trace::{Checksum, Number};
 use fault::fault;
@@ -144,7 +144,8 @@ impl Capsule {
                 None => return Ok(None),
             },
         };
-        let expected = Workbench::twin(maker.precision, maker.threads)?.perform(&operation)?;
+        let arithmetic = Arithmetic::of(maker.side, maker.precision, maker.model);
+        let expected = Workbench::twin(arithmetic, maker.threads)?.perform(&operation)?;
         let file = maker.model.mapped().path().file_name().unwrap_or_default();
         let weights = operation.weights.iter().map(|w| Tensor {
             tensor: w.tensor.clone(),

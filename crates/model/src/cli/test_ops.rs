@@ -227,6 +227,7 @@ impl Place {
             }
         }
         let twin = cpu(Level::SCALAR, NonZeroUsize::new(1))?;
+        let twin = if device == Device::Cuda { twin.with_whole_blocks() } else { twin };
         Ok(Self {
             on: format!("{}:{}", device.name(), precision.name()),
             precision,

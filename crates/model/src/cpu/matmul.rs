@@ -3,7 +3,8 @@
 //! [`super::quantized`].
 
 use super::pool::{Columns, Groups, Part, PerThread, Pool};
-use super::simd::Level;
+use super::q8::{self, BLOCK, Q8Block};
+use super::simd::{self, Level};
 use super::{Act, Cpu, Error, Mat, Scratch, float, quantized};
 use crate::backend::{Cols, Precision, Routes};
 use fault::fault;
@@ -39,6 +40,8 @@ impl Kind {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Input<'a> {
     pub act: &'a Act,
+    /// Its rows in 8 bits as the weights want them, `[rows, width / 32]`; none where products are f32.
+    pub blocks: &'a [Q8Block],
     /// Rows of the output that share a row of the input.
     pub share: usize,
 }
@@ -47,6 +50,12 @@ impl Input<'_> {
     /// The row of the input that output row `row` is made of.
     pub(super) fn row(self, row: u32) -> usize {
         row as usize / self.share
+    }
+
+    /// That row in 8 bits.
+    pub(super) fn blocks(&self, row: u32) -> &[Q8Block] {
+        let per = self.act.width() / BLOCK;
+        &self.blocks[self.row(row) * per..][..per]
     }
 }
 
@@ -82,23 +91,46 @@ pub(super) fn matmul(
     x: &Act,
     route: Option<&Routes>,
 ) -> Result<(), Error> {
-    let Cpu { pool, level, precision, scratch, groups, .. } = cpu;
-    let x = group(groups, w, x, route)?;
-    product(pool, *level, *precision, scratch, groups, Output { act: o, col }, w, x)
+    let Cpu { pool, level, precision, scratch, groups, halves, whole_blocks, .. } = cpu;
+    let share = group(groups, w, x, route)?;
+    let kind = Kind::of(*precision, w);
+    let blocks = match kind {
+        Kind::Float => &[][..],
+        Kind::Quantized if q8::by_halves(w.format()) && !*whole_blocks => by_halves(pool, *level, halves, x),
+        Kind::Quantized => {
+            let missing =
+                Error::Shape { op: "matmul", what: "8-bit blocks of the input", found: 0, expected: 1 };
+            x.all_blocks().ok_or(missing)?
+        }
+    };
+    let x = Input { act: x, blocks, share };
+    product(pool, *level, kind, scratch, groups, Output { act: o, col }, w, x)
 }
 
-/// Groups the rows of the output by their matrix, and says which rows of `x` they are made of.
-pub(super) fn group<'a>(
-    groups: &mut Groups,
-    w: &Mat,
-    x: &'a Act,
-    route: Option<&Routes>,
-) -> Result<Input<'a>, Error> {
+/// The rows of `x` in 8 bits with a scale for each half of a block, made in `halves`.
+fn by_halves<'a>(pool: &mut Pool, level: Level, halves: &'a mut Vec<Q8Block>, x: &Act) -> &'a [Q8Block] {
+    let (rows, per) = (x.rows(), x.width() / BLOCK);
+    if halves.len() < rows * per {
+        // All at once, so that later and larger batches of the plane allocate nothing.
+        halves.resize(x.capacity() * per, Q8Block::default());
+    }
+    let halves = &mut halves[..rows * per];
+    pool.tiles(halves, per, x.width(), |_, r, blocks| {
+        if fault!("q8-halves-share-a-scale") {
+            return simd::quantize(level, x.row(r), blocks);
+        }
+        simd::quantize_halves(level, x.row(r), blocks);
+    });
+    halves
+}
+
+/// Groups the rows of the output by their matrix, and says how many of them share a row of `x`.
+fn group(groups: &mut Groups, w: &Mat, x: &Act, route: Option<&Routes>) -> Result<usize, Error> {
     Error::shape("matmul", "columns of the input", x.width(), w.cols())?;
     let Some(route) = route else {
         Error::shape("matmul", "matrices", w.count(), 1)?;
         groups.runs(x.rows(), x.rows());
-        return Ok(Input { act: x, share: 1 });
+        return Ok(1);
     };
     if let Some(&expert) = route.ids.iter().find(|&&id| id as usize >= w.count()) {
         return Err(Error::Expert { expert, experts: w.count() });
@@ -108,7 +140,7 @@ pub(super) fn group<'a>(
         Error::shape("matmul", "rows of the input", x.rows(), route.ids.len())?;
     }
     groups.by_key(&route.ids, w.count());
-    Ok(Input { act: x, share: if shared { route.chosen } else { 1 } })
+    Ok(if shared { route.chosen } else { 1 })
 }
 
 /// Where a product goes: a plane, from a column on.
@@ -121,17 +153,13 @@ pub(super) struct Output<'a> {
 fn product(
     pool: &mut Pool,
     level: Level,
-    precision: Precision,
+    kind: Kind,
     scratch: &PerThread<Scratch>,
     groups: &Groups,
     o: Output<'_>,
     w: &Mat,
     x: Input<'_>,
 ) -> Result<(), Error> {
-    let kind = Kind::of(precision, w);
-    if kind == Kind::Quantized && x.act.rows() > 0 && x.act.blocks(0).is_none() {
-        return Err(Error::Shape { op: "matmul", what: "8-bit blocks of the input", found: 0, expected: 1 });
-    }
     o.act.set_rows("matmul", groups.rows())?;
     let (start, outputs) = o.act.cols("matmul", Cols::new(o.col, w.rows()))?;
     if outputs == 0 {

@@ -15,7 +15,7 @@ pub struct Act {
     capacity: usize,
     /// `rows * width` numbers.
     values: Vec<f32>,
-    /// The same in blocks of 32, `[rows, width / 32]`, while `fresh`.
+    /// The same in blocks of 32 with one scale, `[rows, width / 32]`, while `fresh`.
     blocks: Vec<Q8Block>,
     /// The operation that wrote the values wrote the blocks, too.
     fresh: bool,
@@ -40,6 +40,11 @@ impl Act {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Rows there is room for.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Numbers of one row.
@@ -78,7 +83,12 @@ impl Act {
     #[must_use]
     pub fn blocks(&self, r: usize) -> Option<&[Q8Block]> {
         let per = self.width / BLOCK;
-        if self.fresh { self.blocks.get(r * per..)?.get(..per) } else { None }
+        self.all_blocks()?.get(r * per..)?.get(..per)
+    }
+
+    /// All rows in 8 bits, `[rows, width / 32]`; `None` as for one. A plane of no rows has none to write.
+    pub(super) fn all_blocks(&self) -> Option<&[Q8Block]> {
+        if self.fresh || self.rows == 0 { self.blocks.get(..self.rows * (self.width / BLOCK)) } else { None }
     }
 
     /// Makes room for the 8-bit blocks of the rows at hand, if their width allows any; says whether it does.

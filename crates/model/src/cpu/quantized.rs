@@ -30,7 +30,7 @@ pub(super) fn products(unit: Unit<'_>, scratch: &mut Scratch, out: &mut Part<'_,
     let tiles = &tiles[..whole * tile_bytes];
     let Scratch { opened, padded, tile, .. } = scratch;
     if let [row] = rows {
-        simd::row_products(level, w.format(), tiles, blocks(x, *row), &mut out.row(0)[..whole * ROWS]);
+        simd::row_products(level, w.format(), tiles, x.blocks(*row), &mut out.row(0)[..whole * ROWS]);
     } else {
         opened.resize_with(whole.max(opened.len()), Opened::default);
         for (tile, opened) in tiles.chunks_exact(tile_bytes).zip(&mut *opened) {
@@ -57,7 +57,7 @@ fn many(level: Level, opened: &[Opened], rows: &[u32], x: Input<'_>, out: &mut P
     for (c, rows) in rows.chunks(CHUNK).enumerate() {
         let mut inputs: [&[Q8Block]; CHUNK] = [&[]; CHUNK];
         for (input, &row) in inputs.iter_mut().zip(rows) {
-            *input = blocks(x, row);
+            *input = x.blocks(row);
         }
         for (t, opened) in opened.iter().enumerate() {
             simd::products(level, opened, &inputs[..rows.len()], &mut sums[..rows.len()]);
@@ -68,9 +68,4 @@ fn many(level: Level, opened: &[Opened], rows: &[u32], x: Input<'_>, out: &mut P
             }
         }
     }
-}
-
-fn blocks<'a>(x: Input<'a>, row: u32) -> &'a [Q8Block] {
-    // `matmul` saw that the plane has blocks.
-    x.act.blocks(x.row(row)).unwrap_or_default()
 }

@@ -158,6 +158,8 @@ versions! {
     lanes fn weigh(o: &mut [f32], e: &[f32], v: &[f32]) = dot::weigh;
     /// Activations in 8 bits: [`q8`]. `x` has 32 numbers for each block of `out`.
     plain fn quantize(x: &[f32], out: &mut [Q8Block]) = q8::quantize;
+    /// The same with a scale for each half of a block.
+    plain fn quantize_halves(x: &[f32], out: &mut [Q8Block]) = q8::quantize_halves;
     /// Scaled scores of queries with up to 256 keys of one head: [`attend::scores`].
     words fn scores(q: &[f32], keys: &[Halves], n: usize, scale: f32, out: &mut [f32]) = attend::scores;
     /// Scores to exponentials: [`attend::weights`].
@@ -241,34 +243,35 @@ pub(crate) fn open(level: Level, format: Format, tile: &[u8], opened: &mut Opene
 pub(crate) fn products(level: Level, opened: &Opened, x: &[&[Q8Block]], out: &mut [[f32; ROWS]]) {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    fn avx512<const SPLIT: bool, const MIN: bool, const BITS: u32>(
+    fn avx512<const SPLIT: bool, const MIN: bool, const BITS: u32, const HALVES: bool>(
         opened: &Opened,
         x: &[&[Q8Block]],
         out: &mut [[f32; ROWS]],
     ) {
-        product::rows::<words::Avx512, SPLIT, MIN, BITS>(opened, x, out);
+        product::rows::<words::Avx512, SPLIT, MIN, BITS, HALVES>(opened, x, out);
     }
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn avx2<const SPLIT: bool, const MIN: bool, const BITS: u32>(
+    fn avx2<const SPLIT: bool, const MIN: bool, const BITS: u32, const HALVES: bool>(
         opened: &Opened,
         x: &[&[Q8Block]],
         out: &mut [[f32; ROWS]],
     ) {
-        product::rows::<words::Avx2, SPLIT, MIN, BITS>(opened, x, out);
+        product::rows::<words::Avx2, SPLIT, MIN, BITS, HALVES>(opened, x, out);
     }
     // What the bytes of an opened tile mean is the same for many formats; a kernel is compiled once for each meaning.
     macro_rules! meaning {
         ($rows:ident, $c:ident) => {
-            match ($c::SPLIT, $c::MIN, $c::BITS) {
-                (false, false, 4) => $rows::<false, false, 4>(opened, x, out),
-                (false, false, 5) => $rows::<false, false, 5>(opened, x, out),
-                (false, false, _) => $rows::<false, false, 8>(opened, x, out),
-                (false, true, 4) => $rows::<false, true, 4>(opened, x, out),
-                (false, true, _) => $rows::<false, true, 5>(opened, x, out),
-                (true, false, 3) => $rows::<true, false, 3>(opened, x, out),
-                (true, false, _) => $rows::<true, false, 6>(opened, x, out),
-                (true, true, _) => $rows::<true, true, 2>(opened, x, out),
+            match ($c::HALVES, $c::SPLIT, $c::MIN, $c::BITS) {
+                (true, ..) => $rows::<false, false, 8, true>(opened, x, out),
+                (_, false, false, 4) => $rows::<false, false, 4, false>(opened, x, out),
+                (_, false, false, 5) => $rows::<false, false, 5, false>(opened, x, out),
+                (_, false, false, _) => $rows::<false, false, 8, false>(opened, x, out),
+                (_, false, true, 4) => $rows::<false, true, 4, false>(opened, x, out),
+                (_, false, true, _) => $rows::<false, true, 5, false>(opened, x, out),
+                (_, true, false, 3) => $rows::<true, false, 3, false>(opened, x, out),
+                (_, true, false, _) => $rows::<true, false, 6, false>(opened, x, out),
+                (_, true, true, _) => $rows::<true, true, 2, false>(opened, x, out),
             }
         };
     }

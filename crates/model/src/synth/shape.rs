@@ -1,10 +1,11 @@
 //! The shapes of models: one table of presets, and the tensors that follow from a shape.
 
 use super::fill::Distribution;
-use super::{Kind, Tensor};
+use super::{Content, Kind, Tensor};
 use crate::architecture::ARCHITECTURES;
 use crate::config::{Config, Experts, Rope};
 use crate::tensors::{self, Presence, Role, TENSORS};
+use std::f64::consts::TAU;
 
 /// The dimensions of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +38,7 @@ pub struct Shape {
     pub eps: f32,
     /// The embedding serves as output head.
     pub tied: bool,
-    /// The file holds rotary factors (stretched context).
+    /// The file holds the rotary factors of Llama 3.1: a context of 8192 positions, stretched eightfold.
     pub rope_factors: bool,
 }
 
@@ -168,10 +169,10 @@ impl Shape {
                 continue;
             }
             let dims = tensors::dims(config, row);
-            let (kind, distribution) = self.draw(row.role, dims[0]);
+            let (kind, content) = self.content(row.role, dims[0]);
             for (layer, name) in row.names(self.layers) {
-                let dims = dims.clone();
-                out.push((layer, Tensor { name, dims, kind, layer: layer.unwrap_or(0), distribution }));
+                let (dims, content) = (dims.clone(), content.clone());
+                out.push((layer, Tensor { name, dims, kind, layer: layer.unwrap_or(0), content }));
             }
         }
         // Those of the whole model sort first; within a layer the table's order stays.
@@ -180,8 +181,8 @@ impl Shape {
     }
 
     /// What the weights of a role are, in rows of `cols`.
-    fn draw(&self, role: Role, cols: usize) -> (Kind, Distribution) {
-        let normal = |mean, deviation| Distribution { mean, deviation };
+    fn content(&self, role: Role, cols: usize) -> (Kind, Content) {
+        let normal = |mean, deviation| Content::Drawn(Distribution { mean, deviation });
         let matrix = normal(0.0, 1.0 / (cols as f32).sqrt());
         // Logits of standard deviation 4 make a choice of token that rounding seldom tips.
         let vocabulary = normal(0.0, 4.0 / (self.hidden as f32).sqrt());
@@ -190,13 +191,46 @@ impl Shape {
                 (Kind::Small, normal(1.0, 0.1))
             }
             Role::QBias | Role::KBias | Role::VBias => (Kind::Small, normal(0.0, 0.1)),
-            // Positive: uniform numbers reach 1.73 deviations from their mean.
-            Role::RopeFactors => (Kind::Small, normal(4.5, 2.0)),
+            Role::RopeFactors => {
+                let factors = llama3_factors(self.rope_base.into(), self.head_dim);
+                (Kind::Small, Content::Given(factors.flat_map(f32::to_le_bytes).collect()))
+            }
             Role::Router => (Kind::Small, matrix),
             Role::Embed => (Kind::Matrix, vocabulary),
             Role::Head => (Kind::Head, vocabulary),
             Role::V | Role::Down => (Kind::Favoured, matrix),
             Role::Q | Role::K | Role::AttnOut | Role::Gate | Role::Up => (Kind::Matrix, matrix),
         }
+    }
+}
+
+/// What Llama 3.1 divides its rotary frequencies by, pair by pair: short waves stay as they are, those longer than the
+/// original context are stretched with it, the octaves between pass from one to the other. In f64, so that a last bit that
+/// machines compute differently does not reach the f32.
+fn llama3_factors(base: f64, dims: usize) -> impl Iterator<Item = f32> {
+    const STRETCH: f64 = 8.0;
+    const CONTEXT: f64 = 8192.0;
+    // A wave is short that fits the original context so many times, and long when it fits less than once.
+    const SHORT: f64 = 4.0;
+    const LONG: f64 = 1.0;
+    (0..dims / 2).map(move |j| {
+        let wave = TAU * base.powf((2 * j) as f64 / dims as f64);
+        let short = ((CONTEXT / wave - LONG) / (SHORT - LONG)).clamp(0.0, 1.0);
+        (short + (1.0 - short) / STRETCH).recip() as f32
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::llama3_factors;
+
+    #[test]
+    fn rotary_factors_are_those_of_published_files() {
+        // Llama 3.1 8B: heads of 128, base 5e5. Pair 28 is the last short wave, 35 the first long one.
+        let factors: Vec<f32> = llama3_factors(5e5, 128).collect();
+        assert_eq!(factors.len(), 64);
+        assert!(factors[..=28].iter().all(|&f| f == 1.0), "{factors:?}");
+        assert!(factors[35..].iter().all(|&f| f == 8.0), "{factors:?}");
+        assert!(factors[28..=35].is_sorted_by(|a, b| a < b), "{factors:?}");
     }
 }

@@ -12,6 +12,7 @@ mod bitwise;
 mod capsule;
 mod collect;
 mod data;
+mod dense;
 mod diff;
 mod docs;
 mod doctor;

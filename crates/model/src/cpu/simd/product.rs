@@ -48,7 +48,7 @@ macro_rules! each {
 /// The products of one row of activations with whole tiles: `out` has 16 numbers for each.
 #[inline(always)]
 pub(super) fn row<V: Words, C: Codec>(tiles: &[u8], x: &[Q8Block], out: &mut [f32]) {
-    let z = offsets::<V>(C::SPLIT, C::OFFSET);
+    let z = offsets::<V>(C::SPLIT || C::HALVES, C::OFFSET);
     let tile_bytes = x.len() / C::GROUPS * C::RECORD;
     if tile_bytes == 0 {
         out.fill(0.0);
@@ -86,7 +86,7 @@ fn groups<V: Words, C: Codec>(
     x: &[Q8Block],
     z: [V; 2],
 ) -> V::F {
-    let run = words::run(C::BITS).min(if C::SPLIT { 4 } else { 8 });
+    let run = words::run(C::BITS).min(if C::SPLIT || C::HALVES { 4 } else { 8 });
     let mut t = [V::f_zero(); 4];
     let (mut sums, mut runs) = ([V::splat(0); 4], [V::splat(0); 4]);
     each!(k in 0 1 2 3 4 5 6 7: {
@@ -96,7 +96,7 @@ fn groups<V: Words, C: Codec>(
                 if k == 0 {
                     *sum = start(C::BITS, C::OFFSET, z[0], &x[g]);
                 }
-                if C::SPLIT && k == 4 {
+                if (C::SPLIT || C::HALVES) && k == 4 {
                     t[n] = V::f_mul(C::scales::<V>(record, part, head, g).a[0], sum.to_f());
                     *sum = start(C::BITS, C::OFFSET, z[1], &x[g]);
                 }
@@ -115,6 +115,9 @@ fn groups<V: Words, C: Codec>(
         if n < C::TOGETHER {
             let x = &x[first + n];
             let s = C::scales::<V>(record, part, head, first + n);
+            if C::HALVES {
+                acc = V::f_fma(t[n], V::f_splat(x.scales[0]), acc);
+            }
             let mut t = if C::SPLIT {
                 V::f_fma(s.a[1], sums[n].to_f(), t[n])
             } else {
@@ -126,7 +129,7 @@ fn groups<V: Words, C: Codec>(
             } else if C::MIN {
                 t = V::f_fnma(s.b[0], V::f_splat(x.sum), t);
             }
-            acc = V::f_fma(t, V::f_splat(x.scale), acc);
+            acc = V::f_fma(t, V::f_splat(x.scales[1]), acc);
         }
     });
     acc
@@ -204,7 +207,7 @@ fn keep<V: Words, C: Codec>(record: &[u8], part: usize, lines: &mut [Aligned]) {
 
 /// The products of an opened tile with rows of activations, one for each of `out`.
 #[inline(always)]
-pub(super) fn rows<V: Words, const SPLIT: bool, const MIN: bool, const BITS: u32>(
+pub(super) fn rows<V: Words, const SPLIT: bool, const MIN: bool, const BITS: u32, const HALVES: bool>(
     opened: &Opened,
     x: &[&[Q8Block]],
     out: &mut [[f32; ROWS]],
@@ -212,7 +215,7 @@ pub(super) fn rows<V: Words, const SPLIT: bool, const MIN: bool, const BITS: u32
     macro_rules! some {
         ($x:expr, $out:expr; $($t:ident)*) => {
             if let (&[$($t),*], [_first, ..]) = ($x, &*$out) {
-                few::<V, SPLIT, MIN, BITS, { 0 $(+ { let _ = stringify!($t); 1 })* }>(opened, [$($t),*], $out);
+                few::<V, SPLIT, MIN, BITS, HALVES, { 0 $(+ { let _ = stringify!($t); 1 })* }>(opened, [$($t),*], $out);
             }
         };
     }
@@ -233,17 +236,17 @@ pub(super) fn rows<V: Words, const SPLIT: bool, const MIN: bool, const BITS: u32
 }
 
 #[inline(always)]
-fn few<V: Words, const SPLIT: bool, const MIN: bool, const BITS: u32, const T: usize>(
+fn few<V: Words, const SPLIT: bool, const MIN: bool, const BITS: u32, const HALVES: bool, const T: usize>(
     opened: &Opened,
     x: [&[Q8Block]; T],
     out: &mut [[f32; ROWS]],
 ) {
     let offset = unpack::offset(MIN, BITS);
-    let z = offsets::<V>(SPLIT, offset);
+    let z = offsets::<V>(SPLIT || HALVES, offset);
     let per = lines_of(SPLIT, MIN);
     let blocks = opened.blocks;
     let x = x.map(|x| &x[..blocks]);
-    let halves = if SPLIT { 2 } else { 1 };
+    let halves = if SPLIT || HALVES { 2 } else { 1 };
     let run = words::run(BITS).min(8 / halves);
     for part in 0..V::PARTS {
         let mut acc = [V::f_zero(); T];
@@ -281,10 +284,19 @@ fn few<V: Words, const SPLIT: bool, const MIN: bool, const BITS: u32, const T: u
                         }
                     }
                 }
-                let a = V::f_load(&lines[8 + h].0, part);
+                let a = V::f_load(&lines[if SPLIT { 8 + h } else { 8 }].0, part);
                 for r in 0..T {
-                    t[r] = if h == 0 { V::f_mul(a, i[r].to_f()) } else { V::f_fma(a, i[r].to_f(), t[r]) };
+                    if HALVES {
+                        acc[r] = V::f_fma(V::f_mul(a, i[r].to_f()), V::f_splat(x[r][n].scales[h]), acc[r]);
+                    } else if h == 0 {
+                        t[r] = V::f_mul(a, i[r].to_f());
+                    } else {
+                        t[r] = V::f_fma(a, i[r].to_f(), t[r]);
+                    }
                 }
+            }
+            if HALVES {
+                continue;
             }
             if MIN && SPLIT {
                 for r in 0..T {
@@ -306,7 +318,7 @@ fn few<V: Words, const SPLIT: bool, const MIN: bool, const BITS: u32, const T: u
                 }
             }
             for r in 0..T {
-                acc[r] = V::f_fma(t[r], V::f_splat(x[r][n].scale), acc[r]);
+                acc[r] = V::f_fma(t[r], V::f_splat(x[r][n].scales[1]), acc[r]);
             }
         }
         for (acc, out) in acc.into_iter().zip(&mut *out) {

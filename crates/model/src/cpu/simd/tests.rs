@@ -163,10 +163,16 @@ fn canonical(x: &[f32]) -> Vec<u32> {
     x.iter().map(|v| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() }).collect()
 }
 
-fn activations(seed: u64, rows: usize, cols: usize) -> Vec<Vec<Q8Block>> {
+/// What makes activations as weights of a format want them.
+fn quantizer(format: Format) -> fn(Level, &[f32], &mut [Q8Block]) {
+    if q8::by_halves(format) { quantize_halves } else { quantize }
+}
+
+/// Rows of activations as weights of a format want them.
+fn activations(format: Format, seed: u64, rows: usize, cols: usize) -> Vec<Vec<Q8Block>> {
     let blocks = |r| {
         let mut out = vec![Q8Block::default(); cols / q8::BLOCK];
-        quantize(Level::SCALAR, &numbers(seed + r as u64, cols), &mut out);
+        quantizer(format)(Level::SCALAR, &numbers(seed + r as u64, cols), &mut out);
         out
     };
     (0..rows).map(blocks).collect()
@@ -205,7 +211,7 @@ fn products_are_those_of_the_twin() {
         for seed in 0..10_000_u64.div_ceil((ROWS * 3 * per_row) as u64) {
             let blocks = (1 + seed as usize % 5) * per_row;
             let tile = bytes(seed, ROWS * blocks * row.bytes);
-            let x = activations(seed + 1, 1 + seed as usize % 11, blocks * row.block);
+            let x = activations(row.format, seed + 1, 1 + seed as usize % 11, blocks * row.block);
             products_agree(row.format, &tile, &x);
         }
     }
@@ -215,28 +221,24 @@ fn products_are_those_of_the_twin() {
 fn products_of_the_edges() {
     for row in FORMATS.iter().filter(|row| row.block > 1) {
         let cols = row.block.max(256);
-        let mut x = activations(3, 3, cols);
+        let mut x = activations(row.format, 3, 3, cols);
         x[0].fill(Q8Block::default());
         // The largest sums there are.
-        x[1].fill(Q8Block { q: [127; 32], scale: 1.0, sum: 4064.0, halves: [2032; 2] });
-        x[2].fill(Q8Block { q: [-127; 32], scale: 1.0, sum: -4064.0, halves: [-2032; 2] });
+        x[1].fill(Q8Block { q: [127; 32], scales: [1.0, 1.0], sum: 4064.0, halves: [2032; 2] });
+        x[2].fill(Q8Block { q: [-127; 32], scales: [1.0, 1.0], sum: -4064.0, halves: [-2032; 2] });
         for fill in [0x00, 0xff, 0x80, 0x7f, 0x0f, 0xf0] {
             products_agree(row.format, &vec![fill; ROWS * cols / row.block * row.bytes], &x);
         }
         // A NaN of the activations reaches every output, also where weights are zero.
-        let mut bad = numbers(5, cols);
-        bad[cols / 2] = f32::NAN;
-        let mut blocks = vec![Q8Block::default(); cols / q8::BLOCK];
-        quantize(Level::best(), &bad, &mut blocks);
-        let mut out = [0.0; ROWS];
-        row_products(
-            Level::best(),
-            row.format,
-            &vec![0; ROWS * cols / row.block * row.bytes],
-            &blocks,
-            &mut out,
-        );
-        assert!(out.iter().all(|v| v.is_nan()), "{}: {out:?}", row.name);
+        for at in [cols / 2, cols - 1] {
+            let mut bad = numbers(5, cols);
+            bad[at] = f32::NAN;
+            let mut blocks = vec![Q8Block::default(); cols / q8::BLOCK];
+            quantizer(row.format)(Level::best(), &bad, &mut blocks);
+            let (mut out, tile) = ([0.0; ROWS], vec![0; ROWS * cols / row.block * row.bytes]);
+            row_products(Level::best(), row.format, &tile, &blocks, &mut out);
+            assert!(out.iter().all(|v| v.is_nan()), "{}: {out:?}", row.name);
+        }
     }
 }
 
@@ -273,13 +275,16 @@ fn quantization_agrees() {
         x[64..96].fill(0.0);
         x[96..128].fill(f32::from_bits(190));
         x[128] = f32::MAX;
-        let run = |level| {
-            let mut out = vec![Q8Block::default(); 32];
-            quantize(level, &x, &mut out);
-            out.iter().map(|b| (b.q, canonical(&[b.scale, b.sum]), b.halves)).collect::<Vec<_>>()
-        };
-        for level in Level::available() {
-            assert_eq!(run(level), run(Level::SCALAR), "{level:?}");
+        for quantize in [quantize, quantize_halves] {
+            let run = |level| {
+                let mut out = vec![Q8Block::default(); 32];
+                quantize(level, &x, &mut out);
+                let bits = |b: &Q8Block| (b.q, canonical(&[b.scales[0], b.scales[1], b.sum]), b.halves);
+                out.iter().map(bits).collect::<Vec<_>>()
+            };
+            for level in Level::available() {
+                assert_eq!(run(level), run(Level::SCALAR), "{level:?}");
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::attend::{CHUNK, LANES, group_of};
 use super::words::Halves;
-use crate::cpu::q8::{BLOCK, Q8Block};
+use crate::cpu::q8::{self, BLOCK, Q8Block};
 use crate::cpu::tile::{self, ROWS};
 use crate::quant::{self, Block, Format, IQ4_VALUES};
 use half::f16;
@@ -112,12 +112,16 @@ pub(super) fn group(format: Format, block: &[u8], g: usize) -> Option<Group> {
     })
 }
 
-/// One block of 32 columns: the sequence that [`crate::cpu::q8`] defines.
-fn step(acc: f32, w: &Group, x: &Q8Block) -> f32 {
+/// One block of 32 columns: the sequence that [`q8`] defines.
+fn step(format: Format, acc: f32, w: &Group, x: &Q8Block) -> f32 {
     let dot = |range: std::ops::Range<usize>| {
         let terms = w.q[range.clone()].iter().zip(&x.q[range]).map(|(w, x)| i32::from(*w) * i32::from(*x));
         terms.sum::<i32>() as f32
     };
+    if let (true, Scales::One(a)) = (q8::by_halves(format), w.a) {
+        let acc = (a * dot(0..16)).mul_add(x.scales[0], acc);
+        return (a * dot(16..32)).mul_add(x.scales[1], acc);
+    }
     let t = match w.a {
         Scales::One(a) => a * dot(0..32),
         Scales::Two(a, b) => b.mul_add(dot(16..32), a * dot(0..16)),
@@ -128,7 +132,7 @@ fn step(acc: f32, w: &Group, x: &Q8Block) -> f32 {
         Some(Scales::One(m)) => (-m).mul_add(x.sum, t),
         Some(Scales::Two(m, n)) => (-n).mul_add(sum(1), (-m).mul_add(sum(0), t)),
     };
-    t.mul_add(x.scale, acc)
+    t.mul_add(x.scales[0], acc)
 }
 
 /// The products of rows of activations with whole tiles; row `r` of `x` writes `out[r]`.
@@ -147,7 +151,7 @@ pub(super) fn products(format: Format, tile: &[u8], x: &[&[Q8Block]], out: &mut 
             for g in 0..groups {
                 let Some(group) = group(format, block, g) else { return };
                 for (x, out) in x.iter().zip(&mut *out) {
-                    out[lane] = step(out[lane], &group, &x[n * groups + g]);
+                    out[lane] = step(format, out[lane], &group, &x[n * groups + g]);
                 }
             }
         }
