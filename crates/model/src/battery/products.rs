@@ -2,9 +2,8 @@
 
 use super::operands::{Weights, normed, numbers};
 use super::{Backend, Case, Clock, Error, Operation, Pairing, Work, plane, rows, shape, values};
-use crate::backend::{Cols, Precision};
+use crate::backend::{Cols, Precision, by_halves};
 use crate::config::{Config, Experts};
-use crate::cpu::q8;
 use crate::quant::{FORMATS, Format};
 use crate::{numerics, quant, route};
 
@@ -157,7 +156,7 @@ impl Operation for Product {
         let quanta = match precision {
             // Plain numbers are multiplied as they are in either precision.
             Precision::Fast if format.row().block > 1 => {
-                let halves = device == "cpu" && q8::by_halves(format);
+                let halves = device == "cpu" && by_halves(format);
                 Some(if halves { QUANTA / 2 } else { QUANTA })
             }
             _ => None,

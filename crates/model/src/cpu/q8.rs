@@ -29,17 +29,10 @@
 //! ```
 //! It depends on the columns alone, not on how many rows of either side are computed together or by whom.
 
-use crate::quant::Format;
+pub use crate::backend::by_halves;
 
 /// Columns of a block.
 pub const BLOCK: usize = 32;
-
-/// Whether activations in front of weights of a format have a scale for each half of a block. Weights of fewer bits are
-/// further off themselves, and a scale more for each 16 columns costs time.
-#[must_use]
-pub const fn by_halves(format: Format) -> bool {
-    matches!(format, Format::Q8_0)
-}
 
 /// 32 activations.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
