@@ -36,13 +36,6 @@ pub enum Precision {
     Fast,
 }
 
-/// Whether activations in 8 bits in front of weights of a format have, on a CPU, a scale for each half of a block of 32.
-/// Weights of fewer bits are further off themselves, and a scale more for each 16 columns costs time.
-#[must_use]
-pub const fn by_halves(format: crate::quant::Format) -> bool {
-    matches!(format, crate::quant::Format::Q8_0)
-}
-
 impl Precision {
     /// Every precision, once.
     pub const ALL: [Self; 2] = [Self::Exact, Self::Fast];

@@ -143,6 +143,12 @@ impl Format {
         // The enum and the table come from the same rows in the same order.
         &FORMATS[self as usize]
     }
+    /// Whether activations in 8 bits in front of its weights have, on a CPU, a scale for each half of a block of 32. Weights
+    /// of fewer bits are further off themselves, and a scale more for each 16 columns costs time.
+    #[must_use]
+    pub const fn by_halves(self) -> bool {
+        matches!(self, Self::Q8_0)
+    }
     /// The format of that GGUF id.
     #[must_use]
     pub fn from_id(id: u32) -> Option<Self> {

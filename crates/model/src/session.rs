@@ -6,7 +6,6 @@ use crate::backend::{Backend, Cols, KvShape, Memory, Precision, Rows};
 use crate::bytes::Bytes;
 use crate::config::Config;
 use crate::cpu::Cpu;
-use crate::cpu::q8;
 use crate::cpu::simd::Level;
 use crate::cuda::{self, Cuda};
 use crate::forward::forward;
@@ -127,7 +126,7 @@ impl Arithmetic {
     #[must_use]
     pub fn of(side: &str, precision: Precision, model: &Model) -> Self {
         let gpu = side.split(':').next() == Some(Device::Cuda.name());
-        let halves = || model.file.tensors.iter().any(|t| q8::by_halves(t.format));
+        let halves = || model.file.tensors.iter().any(|t| t.format.by_halves());
         Self { precision, whole_blocks: gpu && precision == Precision::Fast && halves() }
     }
 

@@ -2,7 +2,7 @@
 
 use super::operands::{Weights, normed, numbers};
 use super::{Backend, Case, Clock, Error, Operation, Pairing, Work, plane, rows, shape, values};
-use crate::backend::{Cols, Precision, by_halves};
+use crate::backend::{Cols, Precision};
 use crate::config::{Config, Experts};
 use crate::quant::{FORMATS, Format};
 use crate::{numerics, quant, route};
@@ -156,7 +156,7 @@ impl Operation for Product {
         let quanta = match precision {
             // Plain numbers are multiplied as they are in either precision.
             Precision::Fast if format.row().block > 1 => {
-                let halves = device == "cpu" && by_halves(format);
+                let halves = device == "cpu" && format.by_halves();
                 Some(if halves { QUANTA / 2 } else { QUANTA })
             }
             _ => None,

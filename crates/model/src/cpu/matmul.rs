@@ -3,7 +3,7 @@
 //! [`super::quantized`].
 
 use super::pool::{Columns, Groups, Part, PerThread, Pool};
-use super::q8::{self, BLOCK, Q8Block};
+use super::q8::{BLOCK, Q8Block};
 use super::simd::{self, Level};
 use super::{Act, Cpu, Error, Mat, Scratch, float, quantized};
 use crate::backend::{Cols, Precision, Routes};
@@ -96,7 +96,7 @@ pub(super) fn matmul(
     let kind = Kind::of(*precision, w);
     let blocks = match kind {
         Kind::Float => &[][..],
-        Kind::Quantized if q8::by_halves(w.format()) && !*whole_blocks => by_halves(pool, *level, halves, x),
+        Kind::Quantized if w.format().by_halves() && !*whole_blocks => by_halves(pool, *level, halves, x),
         Kind::Quantized => {
             let missing =
                 Error::Shape { op: "matmul", what: "8-bit blocks of the input", found: 0, expected: 1 };

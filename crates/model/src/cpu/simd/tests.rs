@@ -165,7 +165,7 @@ fn canonical(x: &[f32]) -> Vec<u32> {
 
 /// What makes activations as weights of a format want them.
 fn quantizer(format: Format) -> fn(Level, &[f32], &mut [Q8Block]) {
-    if q8::by_halves(format) { quantize_halves } else { quantize }
+    if format.by_halves() { quantize_halves } else { quantize }
 }
 
 /// Rows of activations as weights of a format want them.

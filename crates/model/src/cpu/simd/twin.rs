@@ -3,7 +3,7 @@
 
 use super::attend::{CHUNK, LANES, group_of};
 use super::words::Halves;
-use crate::cpu::q8::{self, BLOCK, Q8Block};
+use crate::cpu::q8::{BLOCK, Q8Block};
 use crate::cpu::tile::{self, ROWS};
 use crate::quant::{self, Block, Format, IQ4_VALUES};
 use half::f16;
@@ -118,7 +118,7 @@ fn step(format: Format, acc: f32, w: &Group, x: &Q8Block) -> f32 {
         let terms = w.q[range.clone()].iter().zip(&x.q[range]).map(|(w, x)| i32::from(*w) * i32::from(*x));
         terms.sum::<i32>() as f32
     };
-    if let (true, Scales::One(a)) = (q8::by_halves(format), w.a) {
+    if let (true, Scales::One(a)) = (format.by_halves(), w.a) {
         let acc = (a * dot(0..16)).mul_add(x.scales[0], acc);
         return (a * dot(16..32)).mul_add(x.scales[1], acc);
     }

@@ -4,7 +4,7 @@
 //! is compared with this. A codec knows one block of 16 rows, no matrix.
 
 use super::words::{Line, Words};
-use crate::cpu::q8::{self, BLOCK};
+use crate::cpu::q8::BLOCK;
 use crate::cpu::tile::ROWS;
 use crate::quant::{Format, IQ4_VALUES};
 
@@ -28,7 +28,7 @@ pub(super) trait Codec {
     /// Bits of a weight's integer, made unsigned by adding half of their range if there is no minimum.
     const BITS: u32;
     /// Activations have a scale for each half of 32 columns.
-    const HALVES: bool = q8::by_halves(Self::FORMAT);
+    const HALVES: bool = Self::FORMAT.by_halves();
     /// Groups next to each other whose words are made of the same lines: they are best opened together.
     const TOGETHER: usize = 1;
 
