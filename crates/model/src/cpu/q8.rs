@@ -3,9 +3,9 @@
 //! A row of activations is cut into blocks of 32 columns. Each block holds `d = amax / 127` and `q = rint(x / d)`, both
 //! divisions correctly rounded, ties to even, `q` clamped to -127 ..= 127; a block whose `amax` is 0 (or so small that
 //! `d` is) holds zeros. A block with an infinity or a NaN in it holds zeros and a `d` that is not finite, so that every
-//! product with it is NaN. In front of weights whose own error is far below that of 8 bits ([`by_halves`](crate::quant::Format::by_halves)) all this is
-//! true of each half of a block, which has its own `d`: the largest of 16 numbers is smaller than that of 32, and with it
-//! the error, which is three quarters then.
+//! product with it is NaN. In front of weights whose own error is far below that of 8 bits
+//! ([`by_halves`](crate::quant::Format::by_halves)) all this is true of each half of a block, which has its own `d`: the
+//! largest of 16 numbers is smaller than that of 32, and with it the error, which is three quarters then.
 //!
 //! # The product
 //! A weight of a quantized format is `a q - b`, where `q` is an integer and `a` and `b` belong to its block of 32 columns
