@@ -479,6 +479,9 @@ fn read(path: &Path, shown: &Path, cache: &Cache, open: &Open) -> Read {
     };
     let (source, analysis) = analyse(load::judge(decoded));
     let fresh = digest.and_then(|digest| cache::encode(&source, stamp, digest, &analysis));
+    // Of many files, few are shown; their texts would take most of the memory.
+    let again = fresh.is_some() && edited.is_none() && !analysis.is_bound();
+    let source = if again { Source::unread(path, shown) } else { source };
     Read { source, analysis, fresh }
 }
 
