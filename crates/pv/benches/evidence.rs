@@ -6,8 +6,8 @@
 //!
 //! 200 contracts declare 4,000 falsifiers, each with five records of two host classes, two of the ten of a planted
 //! fault; the records of one class are signed. $PV_SCALE_PV is another pv than the one that cargo built for this. The
-//! binding is known, as after `pv check`. "Nothing known" is a fresh clone: nothing is kept in target/pv. The tree is made once in a folder of its own, target/pv-scale/evidence or
-//! $PV_SCALE_DIR/evidence.
+//! binding is known, as after `pv check`. "Nothing known" is a fresh clone: nothing is kept in target/pv. The tree is made
+//! once in a folder of its own, target/pv-scale/evidence or $PV_SCALE_DIR/evidence.
 
 use contract::binding::Target;
 use contract::evidence::{Statement, file_name};

@@ -83,6 +83,12 @@ impl Cache {
         cache
     }
 
+    /// Whether it lies on the disk, for other processes.
+    #[must_use]
+    pub const fn is_stored(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// What is known of a file whose stamp says that its bytes are those of last time. The default stamp, that of a
     /// text in an editor or of a file which could not be looked at, says nothing.
     #[must_use]

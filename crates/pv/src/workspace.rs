@@ -479,9 +479,10 @@ fn read(path: &Path, shown: &Path, cache: &Cache, open: &Open) -> Read {
     };
     let (source, analysis) = analyse(load::judge(decoded));
     let fresh = digest.and_then(|digest| cache::encode(&source, stamp, digest, &analysis));
-    // Of many files, few are shown; their texts would take most of the memory.
-    let again = fresh.is_some() && edited.is_none() && !analysis.is_bound();
-    let source = if again { Source::unread(path, shown) } else { source };
+    // Of many files, few are shown; their texts would take most of the memory. Who has no cache on the disk edits what
+    // was judged.
+    let is_dropped = cache.is_stored() && fresh.is_some() && edited.is_none() && !analysis.is_bound();
+    let source = if is_dropped { Source::unread(path, shown) } else { source };
     Read { source, analysis, fresh }
 }
 
@@ -593,4 +594,27 @@ fn scopes(context: &Context, root: Option<&Root>, paths: &[PathBuf]) -> Result<V
         }
     }
     Ok(scopes.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_without_a_cache_on_the_disk_is_the_one_that_was_judged() {
+        let dir = tempfile::tempdir().unwrap();
+        let (judged, later) = ("schema: 1\n", "schema: 1 # changed since\n");
+        let place = dir.path().join("contracts/a-v1.yaml");
+        std::fs::create_dir(dir.path().join("contracts")).unwrap();
+        std::fs::write(dir.path().join("pv.toml"), "pv = \"0.1\"\n").unwrap();
+        let context = Context::at(dir.path(), Date::parse("2026-11-22").unwrap());
+        let stored = || Cache::load(Some(dir.path().join("contracts.cache")));
+        for (mut cache, text) in [(Cache::default(), judged), (stored(), later)] {
+            std::fs::write(&place, judged).unwrap();
+            let repository = context.repository().unwrap();
+            let read = Workspace::of(&context, repository, &[], &mut cache, &Open::default()).unwrap();
+            std::fs::write(&place, later).unwrap();
+            assert_eq!(read.files[0].source.text(), text);
+        }
+    }
 }
