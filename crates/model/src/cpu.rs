@@ -48,6 +48,8 @@ pub struct Cpu {
     halves: Vec<Q8Block>,
     /// No weights get it.
     whole_blocks: bool,
+    /// Attention to chunks of positions, on its way to the rows.
+    pieces: Vec<f32>,
     scratch: PerThread<Scratch>,
 }
 
@@ -111,6 +113,7 @@ impl Cpu {
             groups: Groups::default(),
             halves: Vec::new(),
             whole_blocks: false,
+            pieces: Vec::new(),
             scratch,
         })
     }

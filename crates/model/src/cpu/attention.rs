@@ -68,6 +68,9 @@ fn float(cpu: &mut Cpu, o: &mut Act, heads: &Heads<'_>) {
 /// Over keys and values in half floats, 256 positions at a time, with a running softmax.
 fn half(cpu: &mut Cpu, o: &mut Act, heads: &Heads<'_>) {
     let Heads { level, head_dim, group, kv_heads, .. } = *heads;
+    if o.rows() * kv_heads < cpu.pool.threads() && heads.longest > CHUNK {
+        return by_chunks(cpu, o, heads);
+    }
     let (width, blocks) = (o.width(), o.with_blocks());
     // A tile of columns has whole heads and whole blocks.
     let tile_heads = if (group * head_dim).is_multiple_of(BLOCK) { 1 } else { kv_heads };
@@ -96,6 +99,63 @@ fn half(cpu: &mut Cpu, o: &mut Act, heads: &Heads<'_>) {
             }
         },
     );
+}
+
+/// The same where there are fewer rows of key heads than threads: each chunk of positions apart, then joined in the order
+/// in which one thread takes them, to the same bits.
+fn by_chunks(cpu: &mut Cpu, o: &mut Act, heads: &Heads<'_>) {
+    let Heads { level, head_dim, group, kv_heads, longest, .. } = *heads;
+    let (width, chunks) = (group * head_dim, longest.div_ceil(CHUNK));
+    // The values of a chunk, then the largest score and the sum of exponentials of each query head.
+    let piece = width + 2 * group;
+    let (rows, blocks) = (o.rows(), o.with_blocks());
+    let Cpu { pool, scratch, pieces, .. } = cpu;
+    let needed = rows * kv_heads * chunks * piece;
+    if pieces.len() < needed {
+        // Twice as much each time, so that hardly any step allocates.
+        pieces.resize(needed.next_power_of_two(), 0.0);
+    }
+    pool.tiles(&mut pieces[..needed], piece, 2 * CHUNK * width, |thread, unit, piece| {
+        let (tile, chunk) = (unit / chunks, unit % chunks);
+        let (row, head) = (tile / kv_heads, tile % kv_heads);
+        let Scratch { floats: scores, softmax, steps, .. } = &mut *scratch.get(thread);
+        let (values, states) = piece.split_at_mut(width);
+        // Added to a sum, it leaves the sign of zero as it is.
+        values.fill(-0.0);
+        scores.resize(group * CHUNK, 0.0);
+        steps.resize(group, (0.0, 0.0));
+        softmax.clear();
+        softmax.resize(group, Softmax::START);
+        heads.chunk(row, head, chunk, scores, softmax, steps, values);
+        for (state, softmax) in states.as_chunks_mut::<2>().0.iter_mut().zip(softmax) {
+            *state = [softmax.max, softmax.sum];
+        }
+    });
+    let (values, q8) = o.parts_mut();
+    pool.tiles(values, width, chunks * width, |_, tile, out| {
+        out.fill(0.0);
+        let used = heads.context(tile / kv_heads).div_ceil(CHUNK);
+        let pieces = &pieces[tile * chunks * piece..][..used * piece];
+        for (h, out) in out.chunks_exact_mut(head_dim).enumerate() {
+            let mut softmax = Softmax::START;
+            for chunk in 0..used {
+                let chunk = if fault!("attention-chunks-reversed") { used - 1 - chunk } else { chunk };
+                let piece = &pieces[chunk * piece..][..piece];
+                let (values, states) = piece.split_at(width);
+                let [max, sum] = states.as_chunks::<2>().0[h];
+                let step = softmax.join(max, sum);
+                simd::join(level, out, &values[h * head_dim..][..head_dim], step);
+            }
+            simd::divide(level, out, softmax.sum);
+        }
+    });
+    if blocks {
+        let width = kv_heads * width;
+        let values = &*values;
+        pool.tiles(q8, width / BLOCK, width, |_, r, q8| {
+            simd::quantize(level, &values[r * width..][..width], q8);
+        });
+    }
 }
 
 /// The scores themselves, `[rows, heads, longest context]`, or their softmax.
@@ -240,6 +300,30 @@ impl<'a> Heads<'a> {
         n
     }
 
+    /// Joins what the query heads of one key head see of a chunk to `softmax` and `out`, `[group, head_dim]`.
+    #[expect(clippy::too_many_arguments, reason = "three of them are buffers of the thread")]
+    fn chunk(
+        &self,
+        row: usize,
+        head: usize,
+        chunk: usize,
+        scores: &mut [f32],
+        softmax: &mut [Softmax],
+        steps: &mut [(f32, f32)],
+        out: &mut [f32],
+    ) {
+        if self.context(row) <= chunk * CHUNK {
+            return;
+        }
+        let n = self.chunk_scores(row, head, chunk, scores);
+        let masked = fault!("attention-mask-off-by-one") && n > 1 && chunk * CHUNK + n == self.context(row);
+        let n = if masked { n - 1 } else { n };
+        if let Some((_, values)) = self.kv.chunk(self.rows.sequence[row] as usize, head, chunk) {
+            simd::weights(self.level, scores, n, softmax, steps);
+            simd::values(self.level, scores, values, n, steps, out);
+        }
+    }
+
     /// The attention of `rows` over half-float keys and values of one head, into the columns of `out` from `col` on.
     fn attend(&self, scratch: &mut Scratch, rows: &[u32], head: usize, out: &mut Part<'_, f32>, col: usize) {
         let Scratch { floats: scores, softmax, steps, .. } = scratch;
@@ -254,19 +338,8 @@ impl<'a> Heads<'a> {
         let longest = rows.iter().map(|&r| self.context(r as usize)).max().unwrap_or(0);
         for chunk in 0..longest.div_ceil(CHUNK) {
             for (i, softmax) in softmax.chunks_exact_mut(self.group).enumerate() {
-                let row = rows[i] as usize;
-                if self.context(row) <= chunk * CHUNK {
-                    continue;
-                }
-                let n = self.chunk_scores(row, head, chunk, scores);
-                let masked =
-                    fault!("attention-mask-off-by-one") && n > 1 && chunk * CHUNK + n == self.context(row);
-                let n = if masked { n - 1 } else { n };
-                let Some((_, values)) = self.kv.chunk(self.rows.sequence[row] as usize, head, chunk) else {
-                    continue;
-                };
-                simd::weights(self.level, scores, n, softmax, steps);
-                simd::values(self.level, scores, values, n, steps, &mut out.row(i)[col..][..width]);
+                let out = &mut out.row(i)[col..][..width];
+                self.chunk(rows[i] as usize, head, chunk, scores, softmax, steps, out);
             }
         }
         for (i, softmax) in softmax.chunks_exact(self.group).enumerate() {

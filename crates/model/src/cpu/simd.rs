@@ -141,6 +141,8 @@ versions! {
     plain fn add_scaled(o: &mut [f32], a: f32, y: &[f32]) = elementwise::add_scaled;
     /// `x[i] *= a`.
     plain fn scale(x: &mut [f32], a: f32) = elementwise::scale;
+    /// `o[i] = step.1 * y[i] + step.0 * o[i]`, the first product fused.
+    plain fn join(o: &mut [f32], y: &[f32], step: (f32, f32)) = elementwise::join;
     /// `x[i] /= a`.
     plain fn divide(x: &mut [f32], a: f32) = elementwise::divide;
     /// `o[i] = silu(gate[i])`.

@@ -49,6 +49,26 @@ fn parts_threads_and_instructions_show_in_no_bit(claim: &mut Claim) {
     }
 }
 
+#[falsifier("FALSIFY-QW3-MOE-FORWARD-010")]
+fn parts_and_threads_show_in_no_bit_of_the_fast_pass(claim: &mut Claim) {
+    // More than two chunks of 256 positions, the last ones token by token.
+    let tokens: Vec<u32> = (0..600_u32).map(|i| (i * 37 + 11) % 500).collect();
+    let (prompt, rest) = tokens.split_at(560);
+    let steps: Vec<&[u32]> = std::iter::once(prompt).chain(rest.chunks(1)).collect();
+    for file in ["f16", "q8_0", "q4_k_m"] {
+        let model = tiny(file);
+        let on = |threads| {
+            let options = model::session::Options { precision: Precision::Fast, ..exact(threads) };
+            Session::new(&model, &options).unwrap()
+        };
+        let want = logits(on(1), &[&tokens]);
+        for threads in [1, 2, 3, 5, 8] {
+            let at = claim.at("file", file).at("threads", threads as i64);
+            at.compare(&want, &logits(on(threads), &steps));
+        }
+    }
+}
+
 /// Watches each of `stages` alone and compares the logits with those of a pass that nobody watched.
 fn each_watched_alone(claim: &mut Claim, model: &Model, precisions: &[Precision]) {
     let tokens = prompt();

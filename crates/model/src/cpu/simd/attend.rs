@@ -33,6 +33,16 @@ pub(crate) struct Softmax {
 impl Softmax {
     /// Nothing seen.
     pub(crate) const START: Self = Self { max: f32::NEG_INFINITY, sum: 0.0 };
+
+    /// Joins the largest score of further positions and the sum of their exponentials relative to it. Returns by what to
+    /// scale the values so far and the new ones.
+    #[inline(always)]
+    pub(crate) fn join(&mut self, max: f32, sum: f32) -> (f32, f32) {
+        let all = if max > self.max { max } else { self.max };
+        let step = (numerics::exp(self.max - all), numerics::exp(max - all));
+        *self = Self { max: all, sum: sum.mul_add(step.1, self.sum * step.0) };
+        step
+    }
 }
 
 /// Query heads of a plane of scores.
@@ -131,10 +141,7 @@ pub(super) fn weights(scores: &mut [f32], n: usize, softmax: &mut [Softmax], ste
                 *sum += *s;
             }
         }
-        let sum = numerics::halve(lanes);
-        let all = if max > softmax.max { max } else { softmax.max };
-        *step = (numerics::exp(softmax.max - all), numerics::exp(max - all));
-        *softmax = Softmax { max: all, sum: sum.mul_add(step.1, softmax.sum * step.0) };
+        *step = softmax.join(max, numerics::halve(lanes));
     }
 }
 

@@ -24,6 +24,13 @@ pub(super) fn scale(x: &mut [f32], a: f32) {
 }
 
 #[inline(always)]
+pub(super) fn join(o: &mut [f32], y: &[f32], step: (f32, f32)) {
+    for (o, y) in o.iter_mut().zip(y) {
+        *o = y.mul_add(step.1, *o * step.0);
+    }
+}
+
+#[inline(always)]
 pub(super) fn divide(x: &mut [f32], a: f32) {
     for x in x {
         *x /= a;
