@@ -68,6 +68,11 @@ fn float(cpu: &mut Cpu, o: &mut Act, heads: &Heads<'_>) {
 /// Over keys and values in half floats, 256 positions at a time, with a running softmax.
 fn half(cpu: &mut Cpu, o: &mut Act, heads: &Heads<'_>) {
     let Heads { level, head_dim, group, kv_heads, .. } = *heads;
+    // What steps to come may need is there from the first pass on: a token takes no memory anew.
+    let room = heads.most_pieces(cpu.pool.threads()) * heads.piece();
+    if cpu.pieces.len() < room {
+        cpu.pieces.resize(room, 0.0);
+    }
     if o.rows() * kv_heads < cpu.pool.threads() && heads.longest > CHUNK {
         return by_chunks(cpu, o, heads);
     }
@@ -106,16 +111,11 @@ fn half(cpu: &mut Cpu, o: &mut Act, heads: &Heads<'_>) {
 fn by_chunks(cpu: &mut Cpu, o: &mut Act, heads: &Heads<'_>) {
     let Heads { level, head_dim, group, kv_heads, longest, .. } = *heads;
     let (width, chunks) = (group * head_dim, longest.div_ceil(CHUNK));
-    // The values of a chunk, then the largest score and the sum of exponentials of each query head.
-    let piece = width + 2 * group;
+    let piece = heads.piece();
     let (rows, blocks) = (o.rows(), o.with_blocks());
     let Cpu { pool, scratch, pieces, .. } = cpu;
-    let needed = rows * kv_heads * chunks * piece;
-    if pieces.len() < needed {
-        // Twice as much each time, so that hardly any step allocates.
-        pieces.resize(needed.next_power_of_two(), 0.0);
-    }
-    pool.tiles(&mut pieces[..needed], piece, 2 * CHUNK * width, |thread, unit, piece| {
+    let pieces = &mut pieces[..rows * kv_heads * chunks * piece];
+    pool.tiles(pieces, piece, 2 * CHUNK * width, |thread, unit, piece| {
         let (tile, chunk) = (unit / chunks, unit % chunks);
         let (row, head) = (tile / kv_heads, tile % kv_heads);
         let Scratch { floats: scores, softmax, steps, .. } = &mut *scratch.get(thread);
@@ -298,6 +298,16 @@ impl<'a> Heads<'a> {
             simd::scores(self.level, self.queries(row, head), keys, n, self.scale(), out);
         }
         n
+    }
+
+    /// Floats of a chunk apart: its values, then the largest score and the sum of exponentials of each query head.
+    fn piece(&self) -> usize {
+        self.group * self.head_dim + 2 * self.group
+    }
+
+    /// How many chunks there are at most that [`by_chunks`] takes apart for so many threads.
+    fn most_pieces(&self, threads: usize) -> usize {
+        (threads - 1) / self.kv_heads * self.kv_heads * self.kv.chunks()
     }
 
     /// Joins what the query heads of one key head see of a chunk to `softmax` and `out`, `[group, head_dim]`.

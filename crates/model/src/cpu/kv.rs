@@ -99,6 +99,11 @@ impl Kv {
         }
     }
 
+    /// The pages of the sequence that has the most.
+    pub(super) fn chunks(&self) -> usize {
+        self.sequences.iter().map(|s| s.pages.len()).max().unwrap_or(0)
+    }
+
     /// Positions of a sequence that hold something.
     #[must_use]
     pub fn filled(&self, sequence: usize) -> usize {
