@@ -49,16 +49,7 @@ pub struct Basis<'a> {
     pub today: Date,
 }
 
-/// One file of the site.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// Its path in the folder of the site.
-    pub path: String,
-    /// Its bytes.
-    pub text: String,
-}
-
-/// A file of the site that is drawn when it is written: a large site takes no more memory than a small one.
+/// A file of the site, drawn when it is written: a large site takes no more memory than a small one.
 pub struct Draft<'b> {
     /// Its path in the folder of the site.
     pub path: String,
@@ -66,7 +57,8 @@ pub struct Draft<'b> {
 }
 
 impl<'b> Draft<'b> {
-    fn new(path: String, draw: impl Fn() -> String + Send + Sync + 'b) -> Self {
+    /// The file at a path that holds what is drawn.
+    pub fn new(path: String, draw: impl Fn() -> String + Send + Sync + 'b) -> Self {
         Self { path, draw: Box::new(draw) }
     }
 
@@ -74,18 +66,6 @@ impl<'b> Draft<'b> {
     #[must_use]
     pub fn text(&self) -> String {
         (self.draw)()
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn page(&self) -> Page {
-        Page { path: self.path.clone(), text: self.text() }
-    }
-}
-
-impl From<Page> for Draft<'_> {
-    fn from(Page { path, text }: Page) -> Self {
-        Self::new(path, move || text.clone())
     }
 }
 

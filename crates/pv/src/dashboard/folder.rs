@@ -82,8 +82,12 @@ pub fn replace(dir: &Path, root: &Path, pages: &[Draft<'_>], force: bool) -> Res
         std::fs::create_dir_all(&folder).map_err(io_error(&folder))?;
     }
     pages.par_iter().try_for_each(|page| {
-        let path = site.join(&page.path);
-        std::fs::write(&path, page.text()).map_err(io_error(&path))
+        let (text, path, earlier) = (page.text(), site.join(&page.path), real.join(&page.path));
+        // A page that is as it was gets a second name, which costs less than its bytes.
+        if exists && holds(&earlier, text.as_bytes()) && std::fs::hard_link(&earlier, &path).is_ok() {
+            return Ok(());
+        }
+        std::fs::write(&path, text).map_err(io_error(&path))
     })?;
     let list: String = pages.iter().map(|page| format!("{}\n", page.path)).collect();
     std::fs::write(site.join(LIST), list).map_err(io_error(&site))?;
@@ -99,6 +103,12 @@ pub fn replace(dir: &Path, root: &Path, pages: &[Draft<'_>], force: bool) -> Res
         return Err(io_error(&real)(error));
     }
     Ok(())
+}
+
+/// Whether there is such a file, and it holds these bytes.
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let as_long = path.symlink_metadata().is_ok_and(|is| is.is_file() && is.len() == bytes.len() as u64);
+    as_long && std::fs::read(path).is_ok_and(|held| held == bytes)
 }
 
 /// A file of a folder that no earlier site wrote.

@@ -9,7 +9,8 @@ use contract::settings::Settings;
 use contract::status::facts::{Current, MeasureFacts, RecordFacts};
 use pv::dashboard::folder::{FolderError, replace};
 use pv::dashboard::source::{Excerpt, Tests};
-use pv::dashboard::{self, Draft, Page, pages};
+use pv::dashboard::{self, Draft, pages};
+use pv::stamp::Stamp;
 use pv::status;
 use pv::status::tone::Tone;
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,9 +109,19 @@ fn record(started: &str, outcome: Outcome, fault: Option<&str>, worst: &str) -> 
     }
 }
 
+/// A file of a site, drawn.
+struct Page {
+    path: String,
+    text: String,
+}
+
 /// The pages of a site over every kind of thing that a page shows, with hostile text wherever text can stand.
 fn site() -> Vec<Page> {
     files().into_iter().filter(|page| page.path.ends_with(".html")).collect()
+}
+
+fn drawn(page: Page) -> Draft<'static> {
+    Draft::new(page.path, move || page.text.clone())
 }
 
 /// The whole site.
@@ -162,7 +173,7 @@ fn files() -> Vec<Page> {
         notes: &notes,
         today,
     });
-    drafts.unwrap().iter().map(Draft::page).collect()
+    drafts.unwrap().into_iter().map(|draft| Page { text: draft.text(), path: draft.path }).collect()
 }
 
 /// The values of an attribute on a page.
@@ -364,8 +375,15 @@ fn a_site_replaces_a_site_and_nothing_else() {
     let place = tempfile::tempdir().unwrap();
     let root = tempfile::tempdir().unwrap();
     let dir = place.path().join("some/site");
-    let site: Vec<Draft<'_>> = site().into_iter().map(Draft::from).collect();
+    let site: Vec<Draft<'_>> = site().into_iter().map(drawn).collect();
     replace(&dir, root.path(), &site, false).unwrap();
+    // A page that is as it was is not written again; one that is not is, also when it is as long.
+    let stamps = || ["index.html", "graph.html"].map(|page| Stamp::of(&dir.join(page)).unwrap().inode);
+    let (before, right) = (stamps(), fs::read(dir.join("index.html")).unwrap());
+    fs::write(dir.join("index.html"), "x".repeat(right.len())).unwrap();
+    replace(&dir, root.path(), &site, false).unwrap();
+    assert_eq!(fs::read(dir.join("index.html")).unwrap(), right);
+    assert_eq!([stamps()[0] == before[0], stamps()[1] == before[1]], [false, cfg!(unix)]);
     replace(&dir, root.path(), &site[..4], false).unwrap();
     assert!(!dir.join("falsifier").exists(), "pages of the earlier site are gone");
     fs::write(dir.join("mine.txt"), "mine").unwrap();
