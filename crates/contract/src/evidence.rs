@@ -9,12 +9,11 @@ pub mod staged;
 pub mod tally;
 
 use crate::claim::{Bound, Cell, Metric};
+use crate::hash::Digest;
 use crate::id::{ContractId, FalsifierId, FaultName};
 use number::Number;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// The type of an in-toto Statement.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -380,7 +379,7 @@ impl Statement {
     /// # Errors
     /// When the bytes are no such statement, are of a later schema, or contradict themselves.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        /// The version is looked at before the rest, so that a later form is named as such.
+        /// Of what does not read as a record, the version, so that a later form is named as such.
         #[derive(Deserialize)]
         struct Head {
             predicate: HeadPredicate,
@@ -394,12 +393,15 @@ impl Statement {
         struct HeadRecord {
             schema: u64,
         }
-        let head: Head = serde_json::from_slice(bytes)?;
-        let found = head.predicate.pv_evidence.schema;
+        let read = serde_json::from_slice::<Self>(bytes);
+        let found = match &read {
+            Ok(statement) => u64::from(statement.predicate.pv_evidence.schema),
+            Err(_) => serde_json::from_slice(bytes).map_or(0, |head: Head| head.predicate.pv_evidence.schema),
+        };
         if found > u64::from(SCHEMA) {
             return Err(RecordError::Newer { found });
         }
-        let statement: Self = serde_json::from_slice(bytes)?;
+        let statement = read?;
         statement.check()?;
         Ok(statement)
     }
@@ -472,20 +474,17 @@ impl Measure {
 /// The SHA-256 of bytes, in lower-case hexadecimal.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    Digest::of(bytes).hex()
 }
 
-/// The name of a record's file: its start without punctuation and the first eight digits of its digest,
-/// `20261120T101502Z-3f9ac1d2.json`.
+/// The name of a record's file, without what says of which form it is: its start without punctuation and the first
+/// eight digits of the digest of its bytes, `20261120T101502Z-3f9ac1d2`.
 #[must_use]
-pub fn file_name(started: &str, bytes: &[u8]) -> String {
-    let stamp: String = started.chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    format!("{stamp}-{}.json", &sha256_hex(bytes)[..8])
+pub fn file_stem(started: &str, digest: &Digest) -> String {
+    let mut stem: String = started.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    stem.push('-');
+    stem.push_str(&digest.hex()[..8]);
+    stem
 }
 
 #[cfg(test)]

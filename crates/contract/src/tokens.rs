@@ -28,11 +28,47 @@ pub fn of_function(function: &syn::ItemFn) -> String {
 /// # Errors
 /// When the text is no sequence of Rust tokens.
 pub fn of_file(text: &str) -> Result<String, LexError> {
-    // The byte order mark and the interpreter line are no tokens.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let shebang = text.starts_with("#!") && !text[2..].trim_start().starts_with('[');
-    let text = if shebang { text.split_once('\n').map_or("", |(_, rest)| rest) } else { text };
-    text.parse().map(of_stream)
+    Ok(SourceFile::parse(text)?.hash())
+}
+
+/// A source file as tokens and, where they are a file and not an included expression, as what syn makes of them.
+pub struct SourceFile {
+    /// Its tokens.
+    pub tokens: TokenStream,
+    /// The file that they are.
+    pub file: Option<syn::File>,
+}
+
+impl SourceFile {
+    /// Reads a text once for everything that is asked of it.
+    ///
+    /// # Errors
+    /// When the text is no sequence of Rust tokens.
+    pub fn parse(text: &str) -> Result<Self, LexError> {
+        // The byte order mark and the interpreter line are no tokens. Its end is kept: lines count from the first one.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let shebang = text.starts_with("#!") && !text[2..].trim_start().starts_with('[');
+        let text = if shebang { text.find('\n').map_or("", |end| &text[end..]) } else { text };
+        let tokens: TokenStream = text.parse()?;
+        Ok(Self { file: syn::parse2(tokens.clone()).ok(), tokens })
+    }
+
+    /// The token hash of the whole.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        of_stream(self.tokens.clone())
+    }
+
+    /// The parts. What a macro makes stays in the rest; tokens that are no file are all rest.
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        let Some(mut file) = self.file else {
+            return Parts { rest: of_stream(self.tokens), falsifiers: BTreeMap::new() };
+        };
+        let mut falsifiers = BTreeMap::new();
+        take_tests(&mut file.items, &mut falsifiers);
+        Parts { rest: of_stream(file.into_token_stream()), falsifiers }
+    }
 }
 
 /// A source file taken apart into its tests and the rest.
@@ -45,20 +81,6 @@ pub struct Parts {
     pub rest: String,
     /// Per falsifier id, the token hashes of the functions that carry it, attributes included, in their order.
     pub falsifiers: BTreeMap<String, Vec<String>>,
-}
-
-/// The parts of a source file. What a macro makes stays in the rest.
-///
-/// # Errors
-/// When the text is no sequence of Rust tokens. Tokens that are no file, as an included expression, are all rest.
-pub fn parts_of_file(text: &str) -> Result<Parts, LexError> {
-    let whole = of_file(text)?;
-    let Ok(mut file) = syn::parse_file(text) else {
-        return Ok(Parts { rest: whole, falsifiers: BTreeMap::new() });
-    };
-    let mut falsifiers = BTreeMap::new();
-    take_tests(&mut file.items, &mut falsifiers);
-    Ok(Parts { rest: of_stream(file.into_token_stream()), falsifiers })
 }
 
 /// Attributes, by the last segment of their path, that make a function a test.

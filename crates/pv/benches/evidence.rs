@@ -10,7 +10,8 @@
 //! once in a folder of its own, target/pv-scale/evidence or $PV_SCALE_DIR/evidence.
 
 use contract::binding::Target;
-use contract::evidence::{Statement, file_name};
+use contract::evidence::{Statement, file_stem};
+use contract::hash::Digest;
 use contract::marker::Marker;
 use contract::root::Root;
 use contract::settings::Settings;
@@ -175,14 +176,14 @@ fn records(dir: &Path, settings: &str, key: &PrivateKey) {
                     );
                     let bytes = statement.to_bytes().expect("bytes");
                     let record = &statement.predicate.pv_evidence;
-                    let name = file_name(&record.started, &bytes);
+                    let stem = file_stem(&record.started, &Digest::of(&bytes));
                     let folder =
                         dir.join("evidence").join(store::folder(&contract.metadata.id, &falsifier.id, class));
                     fs::create_dir_all(&folder).expect("a folder");
                     let (name, bytes) = if class == "h200" {
-                        (name.replace(".json", ".dsse.json"), Envelope::sign(&bytes, key).to_bytes())
+                        (format!("{stem}.dsse.json"), Envelope::sign(&bytes, key).to_bytes())
                     } else {
-                        (name, bytes)
+                        (format!("{stem}.json"), bytes)
                     };
                     fs::write(folder.join(name), bytes).expect("a record");
                 }

@@ -1,7 +1,11 @@
-use super::{of_file, of_function, parts_of_file};
+use super::{Parts, SourceFile, of_file, of_function};
 
 fn hash(text: &str) -> String {
     of_file(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn parts_of(text: &str) -> Parts {
+    SourceFile::parse(text).unwrap().into_parts()
 }
 
 /// Sources that must have one hash.
@@ -107,11 +111,11 @@ fn what_is_no_rust_has_no_hash() {
 fn a_test_rests_on_itself_and_on_what_is_no_test() {
     let file = "use a::b;\nconst N: usize = 3;\n#[falsifier(\"F-1\")] fn one() { b(N) }\n\
                 mod inner { #[test] fn plain() {} #[falsifier(\"F-2\")] #[rstest] #[case(1)] fn two(n: u8) {} }";
-    let parts = parts_of_file(file).unwrap();
+    let parts = parts_of(file);
     assert_eq!(parts.falsifiers.keys().collect::<Vec<_>>(), ["F-1", "F-2"]);
     let after = |from: &str, to: &str| {
         assert!(file.contains(from));
-        parts_of_file(&file.replace(from, to)).unwrap()
+        parts_of(&file.replace(from, to))
     };
     let changed = |from: &str, to: &str| {
         let other = after(from, to);
@@ -124,5 +128,5 @@ fn a_test_rests_on_itself_and_on_what_is_no_test() {
     assert_eq!(changed("plain() {}", "plain() { f() }"), (false, false, false));
     assert_eq!(changed("N: usize = 3", "N: usize = 4"), (true, false, false));
     assert_eq!(changed("use a::b", "use a::c as b"), (true, false, false));
-    assert_eq!(parts_of_file("1 + 1").unwrap().rest, hash("1 + 1"));
+    assert_eq!(parts_of("1 + 1").rest, hash("1 + 1"));
 }

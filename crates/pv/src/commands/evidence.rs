@@ -432,7 +432,7 @@ fn take_in(context: &Context, batch: &[Candidate], out: &mut impl std::io::Write
     let mut content = content(context, dir, &repository.settings)?;
     let falsifiers = contracts.iter().flat_map(|contract| &contract.falsification_tests);
     let current = falsifiers.map(|f| (f.id.clone(), content.of(f).current)).collect();
-    let known = store.read()?.records.into_iter().map(|record| record.digest).collect();
+    let known = store.read()?.records.into_iter().map(|record| record.digest.hex()).collect();
     let source = SourceTree::of(dir).ok();
     let basis = Basis {
         contracts: &contracts,

@@ -4,7 +4,8 @@ use crate::binding::scan::file::FileItems;
 use crate::evidence::source::DERIVED;
 use crate::stamp::Stamp;
 use contract::evidence::sha256_hex;
-use contract::tokens::{self, Parts};
+use contract::tokens::{Parts, SourceFile};
+use proc_macro2::{TokenStream, TokenTree};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -234,33 +235,27 @@ fn load(root: &Path) -> Option<BTreeMap<String, Known>> {
 
 /// What a Rust file holds; `None` when it is no sequence of tokens, and its bytes count.
 fn rust(bytes: &[u8]) -> Option<Rust> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let tokens = tokens::of_file(text).ok()?;
-    let parts = tokens::parts_of_file(text).ok()?;
-    Some(Rust { tokens, parts, items: FileItems::parse(text).unwrap_or_default(), included: included(text) })
+    let source = SourceFile::parse(std::str::from_utf8(bytes).ok()?).ok()?;
+    let items = source.file.as_ref().map(FileItems::of).unwrap_or_default();
+    let mut included = Vec::new();
+    find_included(source.tokens.clone(), &mut included);
+    Some(Rust { tokens: source.hash(), items, included, parts: source.into_parts() })
 }
 
 /// The literal arguments of `include_str!` and `include_bytes!`, wherever they stand.
-fn included(text: &str) -> Vec<String> {
-    use proc_macro2::{TokenStream, TokenTree};
-    fn walk(tokens: TokenStream, found: &mut Vec<String>) {
-        let trees: Vec<TokenTree> = tokens.into_iter().collect();
-        for (at, tree) in trees.iter().enumerate() {
-            let TokenTree::Group(group) = tree else { continue };
-            let called = at >= 2
-                && matches!(&trees[at - 2], TokenTree::Ident(name) if name == "include_str" || name == "include_bytes")
-                && matches!(&trees[at - 1], TokenTree::Punct(bang) if bang.as_char() == '!');
-            match syn::parse2::<syn::LitStr>(group.stream()) {
-                Ok(name) if called => found.push(name.value()),
-                _ => walk(group.stream(), found),
-            }
+fn find_included(tokens: TokenStream, found: &mut Vec<String>) {
+    let trees: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, tree) in trees.iter().enumerate() {
+        let TokenTree::Group(group) = tree else { continue };
+        let is_called = at >= 2
+            && matches!(&trees[at - 2], TokenTree::Ident(name) if name == "include_str" || name == "include_bytes")
+            && matches!(&trees[at - 1], TokenTree::Punct(bang) if bang.as_char() == '!');
+        let name = is_called.then(|| syn::parse2::<syn::LitStr>(group.stream()).ok()).flatten();
+        match name {
+            Some(name) => found.push(name.value()),
+            None => find_included(group.stream(), found),
         }
     }
-    let mut found = Vec::new();
-    if let Ok(tokens) = text.parse() {
-        walk(tokens, &mut found);
-    }
-    found
 }
 
 /// The folder where the modules of a file lie.

@@ -5,9 +5,11 @@
 mod form;
 mod place;
 
+use super::dsse::Envelope;
 use super::store::{Defect, Entries, Read, Store, StoreError};
 use crate::kept::{self, Kept};
 use crate::stamp::Stamp;
+use contract::evidence::{Axes, Host};
 use contract::hash::Digest;
 use contract::id::FalsifierId;
 use contract::root;
@@ -19,6 +21,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a store holds, as far as a status needs it.
@@ -48,6 +51,8 @@ struct File<'k> {
     stamp: Stamp,
     /// The digest of its bytes; none of a file that could not be read.
     content: Option<Digest>,
+    /// That of a record whose signatures have not been checked.
+    envelope: Option<Box<Envelope>>,
     held: Held,
 }
 
@@ -109,8 +114,7 @@ impl Index {
         }
         if !retracted.is_empty() {
             let all = records.len();
-            let hex = |digest: &Digest| digest.to_string().trim_start_matches("sha256:").to_owned();
-            records.retain(|(digest, _)| !retracted.contains(&hex(digest)));
+            records.retain(|(digest, _)| !retracted.contains(&digest.hex()));
             index.retracted = all - records.len();
         }
         // Those of a falsifier mostly lie together.
@@ -144,6 +148,36 @@ struct Walk<'s, 'k> {
 
 /// Folders of so little depth have their folders looked at side by side; below, it would cost more than it saves.
 const SIDE_BY_SIDE: usize = 2;
+/// The signatures in a folder of this depth, a contract's, are checked together. Every record lies below one.
+const CHECKED_TOGETHER: usize = 1;
+/// So many at once: beyond a hundred each costs hardly less.
+const AT_ONCE: usize = 128;
+
+impl Folder<'_> {
+    /// Notes who signed the records below it. A signature that does not fit its record is no signature.
+    fn check_signatures(&mut self) {
+        let mut unchecked = Vec::new();
+        self.unchecked(&mut unchecked);
+        for some in unchecked.chunks_mut(AT_ONCE) {
+            let envelopes: Vec<&Envelope> = some.iter().map(|(_, envelope)| &**envelope).collect();
+            let signers = Envelope::verify_all(&envelopes);
+            for ((facts, _), signers) in some.iter_mut().zip(signers) {
+                facts.signed_by = signers.ok().and_then(|keys| keys.first().map(ToString::to_string));
+            }
+        }
+    }
+
+    fn unchecked<'f>(&'f mut self, found: &mut Vec<(&'f mut RecordFacts, Box<Envelope>)>) {
+        for file in &mut self.files {
+            if let (Held::Record(_, facts), Some(envelope)) = (&mut file.held, file.envelope.take()) {
+                found.push((facts, envelope));
+            }
+        }
+        for folder in &mut self.folders {
+            folder.unchecked(found);
+        }
+    }
+}
 
 impl<'k> Walk<'_, 'k> {
     /// A folder with all below it, by its path relative to the store. One that cannot be opened has no stamp, and
@@ -185,7 +219,8 @@ impl<'k> Walk<'_, 'k> {
             let stamp = place.as_ref().and_then(|place| place.stamp_of(&name).ok()).unwrap_or_default();
             self.file(stamp, path, &shown, name, known)
         };
-        let files = files.into_iter().map(file).collect();
+        let mut files: Vec<File<'k>> = files.into_iter().map(file).collect();
+        share(&mut files);
         let below = |(name, known): (Cow<'k, OsStr>, _)| {
             let inner = place.as_ref().and_then(|place| place.below(&name).ok());
             self.folder(&path.join(&name), inner, name, known)
@@ -195,7 +230,11 @@ impl<'k> Walk<'_, 'k> {
         } else {
             folders.into_iter().map(below).collect::<Result<_, _>>()?
         };
-        Ok(Folder { name, stamp, folders, files })
+        let mut folder = Folder { name, stamp, folders, files };
+        if path.components().count() == CHECKED_TOGETHER {
+            folder.check_signatures();
+        }
+        Ok(folder)
     }
 
     /// A file with the path of its folder relative to the store and the one that is shown.
@@ -212,29 +251,54 @@ impl<'k> Walk<'_, 'k> {
         if let Some(known) = known.filter(|known| known.stamp == stamp && stamp != Stamp::default())
             && let Some(held) = held(known)
         {
-            return File { name, stamp, content: known.digest(), held };
+            return File { name, stamp, content: known.digest(), envelope: None, held };
         }
         self.changed.store(true, Ordering::Relaxed);
         let file = folder.join(&name);
         let bytes = match self.store.bytes(&file) {
             Ok(bytes) => bytes,
             Err(defect) => {
-                return File { name, stamp: Stamp::default(), content: None, held: Held::Defect(defect) };
+                let held = Held::Defect(defect);
+                return File { name, stamp: Stamp::default(), content: None, envelope: None, held };
             }
         };
-        let content = Some(Digest::of(&bytes));
+        let digest = Digest::of(&bytes);
+        let content = Some(digest);
         if let Some(held) = known.filter(|known| known.digest() == content).and_then(held) {
-            return File { name, stamp, content, held };
+            return File { name, stamp, content, envelope: None, held };
         }
-        let held = match self.store.read_bytes(&file, bytes) {
-            Ok(Read::Record(stored)) => match Digest::parse(&format!("sha256:{}", stored.digest)) {
-                Ok(digest) => Held::Record(digest, Box::new(stored.facts())),
-                Err(error) => Held::Defect(Defect { file: shown(), reason: error.to_string() }),
-            },
+        let mut envelope = None;
+        let held = match self.store.read_bytes(&file, bytes, digest) {
+            Ok(Read::Record(stored)) => {
+                let digest = stored.digest;
+                let (facts, signed) = stored.facts();
+                envelope = signed.map(Box::new);
+                Held::Record(digest, Box::new(facts))
+            }
             Ok(Read::Retraction(retraction)) => Held::Retraction(retraction.retracts),
             Err(defect) => Held::Defect(defect),
         };
-        File { name, stamp, content, held }
+        File { name, stamp, content, envelope, held }
+    }
+}
+
+/// The records of one folder are mostly of the same content on the same host, which then stand once.
+fn share(files: &mut [File<'_>]) {
+    let facts = files.iter_mut().filter_map(|file| match &mut file.held {
+        Held::Record(_, facts) => Some(facts),
+        Held::Retraction(_) | Held::Defect(_) => None,
+    });
+    let mut last: Option<(Arc<Axes>, Arc<Host>)> = None;
+    for facts in facts {
+        if let Some((axes, host)) = &last {
+            if facts.axes == *axes {
+                facts.axes = Arc::clone(axes);
+            }
+            if facts.host == *host {
+                facts.host = Arc::clone(host);
+            }
+        }
+        last = Some((Arc::clone(&facts.axes), Arc::clone(&facts.host)));
     }
 }
 

@@ -7,7 +7,8 @@
 
 use super::dsse::Envelope;
 use crate::atomic::{self, HALF_WRITTEN};
-use contract::evidence::{RecordError, Statement, file_name, sha256_hex};
+use contract::evidence::{RecordError, Statement, file_stem};
+use contract::hash::Digest;
 use contract::id::{ContractId, FalsifierId};
 use contract::status::facts::RecordFacts;
 use rayon::prelude::*;
@@ -40,7 +41,7 @@ pub struct Stored {
     /// The file, relative to the root.
     pub file: String,
     /// The SHA-256 of the statement's bytes, which is the record's identity whether it is signed or not.
-    pub digest: String,
+    pub digest: Digest,
     /// The record.
     pub statement: Statement,
     /// The envelope, when it is signed.
@@ -104,12 +105,10 @@ impl StoreError {
 }
 
 impl Stored {
-    /// What of the record bears on a status. A signature that does not fit its record is no signature.
+    /// What of the record bears on a status but for who signed it, and the envelope that says so.
     #[must_use]
-    pub fn facts(self) -> RecordFacts {
-        let signed_by = self.envelope.as_ref().and_then(|envelope| envelope.verify().ok());
-        let signed_by = signed_by.and_then(|keys| keys.first().map(ToString::to_string));
-        RecordFacts::of(self.statement, self.file, signed_by)
+    pub fn facts(self) -> (RecordFacts, Option<Envelope>) {
+        (RecordFacts::of(self.statement, self.file, None), self.envelope)
     }
 }
 
@@ -153,8 +152,12 @@ impl Store {
     /// When a folder cannot be listed; a file that cannot be read or is no record is a [`Defect`].
     pub fn read(&self) -> Result<Contents, StoreError> {
         let mut contents = Contents::default();
-        let read: Vec<Result<Read, Defect>> =
-            self.files()?.par_iter().map(|file| self.read_bytes(file, self.bytes(file)?)).collect();
+        let read = |file: &PathBuf| {
+            let bytes = self.bytes(file)?;
+            let content = Digest::of(&bytes);
+            self.read_bytes(file, bytes, content)
+        };
+        let read: Vec<Result<Read, Defect>> = self.files()?.par_iter().map(read).collect();
         let mut retractions = BTreeMap::new();
         for read in read {
             match read {
@@ -166,7 +169,7 @@ impl Store {
             }
         }
         for record in &mut contents.records {
-            record.retracted = retractions.get(&record.digest).cloned();
+            record.retracted = retractions.get(&record.digest.hex()).cloned();
         }
         Ok(contents)
     }
@@ -220,8 +223,8 @@ impl Store {
         std::fs::read(self.dir.join(file)).map_err(defect)
     }
 
-    /// What the bytes of a file say.
-    pub(super) fn read_bytes(&self, file: &Path, bytes: Vec<u8>) -> Result<Read, Defect> {
+    /// What the bytes of a file say, `content` being their digest.
+    pub(super) fn read_bytes(&self, file: &Path, bytes: Vec<u8>, content: Digest) -> Result<Read, Defect> {
         let shown = self.shown(file);
         let defect = |reason: String| Defect { file: shown.clone(), reason };
         let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
@@ -230,16 +233,17 @@ impl Store {
                 serde_json::from_slice(&bytes).map_err(|e| defect(format!("not a retraction: {e}")))?;
             return Ok(Read::Retraction(retraction));
         }
-        let (bytes, envelope) = if name.ends_with(SIGNED) {
+        let (bytes, digest, envelope) = if name.ends_with(SIGNED) {
             let envelope = Envelope::from_bytes(&bytes).map_err(|e| defect(e.to_string()))?;
-            (envelope.payload().map_err(|e| defect(e.to_string()))?, Some(envelope))
+            let payload = envelope.payload().map_err(|e| defect(e.to_string()))?;
+            let digest = Digest::of(&payload);
+            (payload, digest, Some(envelope))
         } else {
-            (bytes, None)
+            (bytes, content, None)
         };
         let statement = Statement::from_bytes(&bytes).map_err(|e| defect(e.to_string()))?;
-        let digest = sha256_hex(&bytes);
         let end = if envelope.is_some() { SIGNED } else { PLAIN };
-        let (folder, expected) = place(&statement, &bytes, end);
+        let (folder, expected) = place(&statement, &digest, end);
         if name != expected {
             return Err(defect(format!(
                 "its content belongs in {expected}: it was edited after it was written"
@@ -258,7 +262,7 @@ impl Store {
     pub fn add(&self, statement: &Statement, envelope: Option<&Envelope>) -> Result<PathBuf, StoreError> {
         let bytes = statement.to_bytes()?;
         let end = if envelope.is_some() { SIGNED } else { PLAIN };
-        let (folder, name) = place(statement, &bytes, end);
+        let (folder, name) = place(statement, &Digest::of(&bytes), end);
         let path = self.dir.join(folder).join(name);
         if path.exists() {
             return Ok(path);
@@ -274,8 +278,12 @@ impl Store {
     /// When there is none or several, or the store cannot be listed.
     pub fn find(&self, digest: &str) -> Result<Stored, StoreError> {
         let wanted = digest.strip_prefix("sha256:").unwrap_or(digest).to_lowercase();
-        let mut found: Vec<Stored> =
-            self.read()?.records.into_iter().filter(|record| record.digest.starts_with(&wanted)).collect();
+        let mut found: Vec<Stored> = self
+            .read()?
+            .records
+            .into_iter()
+            .filter(|record| record.digest.hex().starts_with(&wanted))
+            .collect();
         let count = found.len();
         match (found.pop(), count) {
             (Some(record), 1) if !wanted.is_empty() => Ok(record),
@@ -291,15 +299,13 @@ impl Store {
         let record = self.find(digest)?;
         let retraction = Retraction {
             schema: 1,
-            retracts: record.digest.clone(),
+            retracts: record.digest.hex(),
             reason: reason.to_owned(),
             at: at.to_owned(),
         };
         let bytes = serde_json::to_vec(&retraction).map_err(RecordError::from)?;
-        let (folder, _) = place(&record.statement, &[], PLAIN);
-        let stem = file_name(&record.statement.predicate.pv_evidence.started, &[]);
-        let stamp = stem.split('-').next().unwrap_or_default();
-        let path = self.dir.join(folder).join(format!("{stamp}-{}{RETRACTED}", &record.digest[..8]));
+        let (folder, name) = place(&record.statement, &record.digest, RETRACTED);
+        let path = self.dir.join(folder).join(name);
         atomic::write(&path, &bytes).map_err(StoreError::file(&path))?;
         Ok(record)
     }
@@ -312,7 +318,7 @@ impl Store {
         let signed = self.add(&record.statement, Some(envelope))?;
         if record.envelope.is_none() {
             let bytes = record.statement.to_bytes()?;
-            let (folder, name) = place(&record.statement, &bytes, PLAIN);
+            let (folder, name) = place(&record.statement, &Digest::of(&bytes), PLAIN);
             let plain = self.dir.join(folder).join(name);
             std::fs::remove_file(&plain).map_err(StoreError::file(&plain))?;
         }
@@ -347,11 +353,10 @@ pub(super) enum Read {
 }
 
 /// The folder of a record relative to the store, and the name of its file.
-fn place(statement: &Statement, bytes: &[u8], end: &str) -> (PathBuf, String) {
+fn place(statement: &Statement, digest: &Digest, end: &str) -> (PathBuf, String) {
     let record = &statement.predicate.pv_evidence;
     let folder = folder(&record.contract, &record.falsifier, &record.host.class);
-    let name = file_name(&record.started, bytes);
-    (folder, format!("{}{end}", name.trim_end_matches(PLAIN)))
+    (folder, format!("{}{end}", file_stem(&record.started, digest)))
 }
 
 /// The folder of a falsifier's records on one host class, relative to the store.

@@ -64,9 +64,15 @@ impl FileItems {
     /// # Errors
     /// What syn does not understand.
     pub fn parse(text: &str) -> syn::Result<Self> {
+        syn::parse_file(text).map(|file| Self::of(&file))
+    }
+
+    /// What a parsed file declares.
+    #[must_use]
+    pub fn of(file: &syn::File) -> Self {
         let mut items = Self::default();
-        items.gather(&syn::parse_file(text)?.items, "");
-        Ok(items)
+        items.gather(&file.items, "");
+        items
     }
 
     fn gather(&mut self, items: &[Item], inside: &str) {

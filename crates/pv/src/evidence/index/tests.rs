@@ -1,6 +1,6 @@
 use super::*;
 use contract::claim::{Cell, Metric};
-use contract::evidence::{Axes, Cause, Host, Outcome};
+use contract::evidence::{Cause, Outcome};
 use contract::id::FaultName;
 use contract::status::facts::MeasureFacts;
 use std::fs;
@@ -58,7 +58,7 @@ fn facts(file: &str, outcome: Outcome) -> RecordFacts {
 }
 
 fn file(name: &'static str, held: Held, content: Option<Digest>) -> File<'static> {
-    File { name: Cow::Borrowed(OsStr::new(name)), stamp: Stamp::default(), content, held }
+    File { name: Cow::Borrowed(OsStr::new(name)), stamp: Stamp::default(), content, envelope: None, held }
 }
 
 fn folder(name: &'static str, folders: Vec<Folder<'static>>, files: Vec<File<'static>>) -> Folder<'static> {
