@@ -101,6 +101,7 @@ fn elementwise_kernels_agree() {
             add_scaled(level, &mut o, 0.3, &y);
             scale(level, &mut o, 0.7);
             divide(level, &mut o, 1.3);
+            join(level, &mut o, &y, (0.7, 0.3));
             o
         });
         let (cos, sin) = (numbers(8, n), numbers(9, n));
