@@ -165,7 +165,7 @@ impl Envelope {
         self.signatures.iter().map(one).collect()
     }
 
-    /// What [`Envelope::verify`] says of each, in a third of the time when all of them fit.
+    /// What [`Envelope::verify`] says of each, in half of the time when all of them fit.
     ///
     /// Only the owner of a key can make a signature that fits among others and not alone, and who owns a key has no
     /// need of one.

@@ -150,7 +150,7 @@ struct Walk<'s, 'k> {
 const SIDE_BY_SIDE: usize = 2;
 /// The signatures in a folder of this depth, a contract's, are checked together. Every record lies below one.
 const CHECKED_TOGETHER: usize = 1;
-/// So many at once: beyond a hundred each costs hardly less.
+/// So many at once: what is checked together is held in memory together.
 const AT_ONCE: usize = 128;
 
 impl Folder<'_> {
