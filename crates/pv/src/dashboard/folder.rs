@@ -84,7 +84,7 @@ pub fn replace(dir: &Path, root: &Path, pages: &[Draft<'_>], force: bool) -> Res
     pages.par_iter().try_for_each(|page| {
         let (text, path, earlier) = (page.text(), site.join(&page.path), real.join(&page.path));
         // A page that is as it was gets a second name, which costs less than its bytes.
-        if exists && holds(&earlier, text.as_bytes()) && std::fs::hard_link(&earlier, &path).is_ok() {
+        if holds(&earlier, text.as_bytes()) && std::fs::hard_link(&earlier, &path).is_ok() {
             return Ok(());
         }
         std::fs::write(&path, text).map_err(io_error(&path))

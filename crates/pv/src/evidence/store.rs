@@ -317,8 +317,7 @@ impl Store {
     pub fn sign(&self, record: &Stored, envelope: &Envelope) -> Result<PathBuf, StoreError> {
         let signed = self.add(&record.statement, Some(envelope))?;
         if record.envelope.is_none() {
-            let bytes = record.statement.to_bytes()?;
-            let (folder, name) = place(&record.statement, &Digest::of(&bytes), PLAIN);
+            let (folder, name) = place(&record.statement, &record.digest, PLAIN);
             let plain = self.dir.join(folder).join(name);
             std::fs::remove_file(&plain).map_err(StoreError::file(&plain))?;
         }

@@ -57,6 +57,8 @@ pub(super) fn row<V: Words, C: Codec>(tiles: &[u8], x: &[Q8Block], out: &mut [f3
     for (tile, out) in tiles.chunks_exact(tile_bytes).zip(out.as_chunks_mut::<ROWS>().0) {
         let mut acc = [V::f_zero(); 2];
         for (record, x) in tile.chunks_exact(C::RECORD).zip(x.chunks_exact(C::GROUPS)) {
+            // With lengths that are constants, no index below is checked when this runs, nor takes time to compile.
+            let (record, x) = (&record[..C::RECORD], &x[..C::GROUPS]);
             // Both parts of some lines, then the next lines: memory is read once, in order, at an even pace.
             let heads = [C::head::<V>(record, 0), C::head::<V>(record, V::PARTS - 1)];
             each!(g in 0 1 2 3 4 5 6 7: {
@@ -163,6 +165,7 @@ pub(super) fn open<V: Words, C: Codec>(tile: &[u8], opened: &mut Opened) {
     opened.format = Some(C::FORMAT);
     let lines = opened.lines.chunks_exact_mut(per * C::GROUPS);
     for (record, lines) in tile.chunks_exact(C::RECORD).zip(lines) {
+        let (record, lines) = (&record[..C::RECORD], &mut lines[..per * C::GROUPS]);
         keep::<V, C>(record, 0, lines);
         if V::PARTS == 2 {
             keep::<V, C>(record, 1, lines);

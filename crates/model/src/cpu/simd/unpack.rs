@@ -135,9 +135,16 @@ impl<V: Words> SixBits<V> {
     }
 }
 
-fn biased(values: [i8; 16]) -> [u8; 16] {
-    values.map(|v| (v as u8) ^ 0x80)
-}
+/// The values of IQ4_NL and IQ4_XS plus 128.
+const BIASED: [u8; 16] = {
+    let mut biased = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        biased[i] = (IQ4_VALUES[i] as u8) ^ 0x80;
+        i += 1;
+    }
+    biased
+};
 
 /// A block with one scale and nothing else that its groups share.
 macro_rules! one_scale {
@@ -377,7 +384,7 @@ impl Codec for Iq4Nl {
     one_scale!();
     #[inline(always)]
     fn word<V: Words>(record: &[u8], part: usize, _: usize, k: usize) -> V {
-        two_runs::<V>(lines(record), part, k).lookup(&biased(IQ4_VALUES))
+        two_runs::<V>(lines(record), part, k).lookup(&BIASED)
     }
 }
 
@@ -402,6 +409,6 @@ impl Codec for Iq4Xs {
     }
     #[inline(always)]
     fn word<V: Words>(record: &[u8], part: usize, g: usize, k: usize) -> V {
-        two_runs::<V>(&lines(record)[2 + 4 * g..], part, k).lookup(&biased(IQ4_VALUES))
+        two_runs::<V>(&lines(record)[2 + 4 * g..], part, k).lookup(&BIASED)
     }
 }

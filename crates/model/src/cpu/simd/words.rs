@@ -206,7 +206,7 @@ impl Words for Avx512 {
     }
     #[inline(always)]
     fn dot4(self, _: u32, q: Self, x: [i8; 4]) -> Self {
-        let x = i32::from_le_bytes(x.map(|x| x as u8));
+        let x = i32::from_le_bytes(zerocopy::transmute!(x));
         // SAFETY: see above.
         Self(unsafe { _mm512_dpbusd_epi32(self.0, q.0, _mm512_set1_epi32(x)) })
     }
@@ -383,7 +383,7 @@ impl Words for Avx2 {
     // A run holds sums of pairs, in 16 bits.
     #[inline(always)]
     fn dot4(self, bits: u32, q: Self, x: [i8; 4]) -> Self {
-        let x = i32::from_le_bytes(x.map(|x| x as u8));
+        let x = i32::from_le_bytes(zerocopy::transmute!(x));
         // SAFETY: see above.
         Self(unsafe {
             let x = _mm256_set1_epi32(x);

@@ -3,6 +3,7 @@
 
 use super::vacuity;
 use crate::binding::{ClaimUse, Vacuity};
+use contract::tokens::TEST_ATTRIBUTES;
 use serde::{Deserialize, Serialize};
 use syn::{Attribute, Expr, ExprLit, Item, Lit, Meta};
 
@@ -54,9 +55,6 @@ pub struct Include {
     /// The file, relative to the including one.
     pub name: String,
 }
-
-/// Attributes, by the last segment of their path, that make a function a test.
-const TEST_ATTRIBUTES: &[&str] = &["test", "falsifier", "rstest", "test_case", "test_matrix", "quickcheck"];
 
 impl FileItems {
     /// Parse a file's text.
