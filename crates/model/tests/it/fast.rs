@@ -110,6 +110,16 @@ fn forced_routes_stay_near_the_reference(claim: &mut Claim) {
     }
 }
 
+#[falsifier("FALSIFY-QW3-MOE-FORWARD-011")]
+fn scales_of_halves_bring_q8_0_nearer(claim: &mut Claim) {
+    let bytes = std::fs::read(data::path("tiny.q8_0.reference.safetensors")).unwrap();
+    let reference = SafeTensors::deserialize(&bytes).unwrap();
+    for n in [7, 64] {
+        let [want, got] = logits_with_forced_routes(&tiny("q8_0"), &reference, n);
+        claim.at("tokens", n as i64).compare(&want, &got);
+    }
+}
+
 #[test]
 fn weights_in_f16_are_nearer() {
     let bytes = std::fs::read(data::path("tiny.f16.reference.safetensors")).unwrap();
